@@ -1,0 +1,29 @@
+"""System checks: what is configured for webhooks and cannot work."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from notifications import payloads, signing
+
+
+@register
+def webhook_settings(**_: Any) -> list[CheckMessage]:
+    """Event names that match nothing, secrets of the wrong form, a receiver without a signature."""
+    found: list[CheckMessage] = []
+    known = sorted(set(payloads.EVENT_TYPES.values()))
+    for pattern in settings.WEBHOOK_EVENTS:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            found.append(Error(f"WEBHOOK_EVENTS: {pattern!r} matches no event.", hint=f"Known: {', '.join(known)}.",
+                               id="notifications.E001"))  # fmt: skip
+    if settings.WEBHOOK_URL_SECRET:
+        try:
+            signing.sign([settings.WEBHOOK_URL_SECRET], "evt_check", 0, b"")
+        except ValueError as error:
+            found.append(Error(f"WEBHOOK_URL_SECRET: {error}", id="notifications.E002"))
+    elif settings.WEBHOOK_URL:
+        found.append(Warning("WEBHOOK_URL is told without a signature.", id="notifications.W001",
+                             hint="Set WEBHOOK_URL_SECRET (whsec_…) so that the receiver can tell who is calling."))  # fmt: skip
+    return found

@@ -1,0 +1,249 @@
+"""The one connection of an outgoing request: resolved, judged, opened, checked again and cut at its deadline.
+
+This sits where urllib3 gets its socket (`_new_conn`), so there is no way around it. TLS and HTTP above are
+untouched: they still know the host by its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, Literal
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .addresses import Address, canonical
+from .targets import EgressPolicy, Reach, Target, TargetRefused, canonical_address, check_address
+
+DNS_SECONDS = 3.0
+CONNECT_SECONDS = 5.0
+MAX_ADDRESSES = 3
+MAX_LOOKUPS = 64
+
+ErrorCode = Literal["", "dns", "connect", "tls", "timeout", "reset", "blocked", "too_large", "invalid_url"]
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+Resolver = Callable[[str, int], Sequence[AddressInfo]]
+
+_lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
+
+
+class Failure(Exception):
+    """Ends an exchange with an error code. Not an OSError: urllib3 would wrap it."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def system_resolver(host: str, port: int) -> Sequence[AddressInfo]:
+    """The operating system's answers, in its order of preference (RFC 6724). Raises OSError."""
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class Line:
+    """One exchange's clock, the phases it has been through, and the socket that the deadline cuts.
+
+    The clock runs from the first moment; `end()` must be called.
+    """
+
+    def __init__(self, policy: EgressPolicy, resolver: Resolver, *, seconds: float) -> None:
+        self.policy = policy
+        self.resolver = resolver
+        self.seconds = seconds
+        self.target: Target | None = None
+        self.reach = Reach.PRIVATE
+        self.peer_ip = ""
+        self.phases: dict[str, float] = {}  # milliseconds
+        self.is_cut = False
+        self._started = self._phase_started = monotonic()
+        self._deadline = self._started + seconds
+        self._guard: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def open(self, host: str, port: int) -> socket.socket:
+        """A connected socket to the target, for urllib3. Raises TargetRefused and Failure."""
+        if self.target is None or (host, port) != (self.target.host, self.target.port):
+            raise _refusal(f"urllib3 understood {host} port {port}")
+        self._phase_started = monotonic()
+        addresses = _resolve(self.resolver, host, port, seconds=min(DNS_SECONDS, self._remaining()))
+        reaches = {check_address(it, port, self.policy, ground=self.target.ground) for it in addresses}
+        self.reach = Reach.PUBLIC if reaches == {Reach.PUBLIC} else Reach.PRIVATE
+        self.finish_phase("dns")
+        connection = self._connect(addresses[:MAX_ADDRESSES], port)
+        self.finish_phase("connect")
+        return connection
+
+    def finish_phase(self, name: str) -> None:
+        now = monotonic()
+        self.phases[name] = _milliseconds(now - self._phase_started)
+        self._phase_started = now
+
+    def total_ms(self) -> float:
+        return _milliseconds(monotonic() - self._started)
+
+    def error_code(self, error: Exception) -> ErrorCode:
+        """Name a failure by how far the exchange had come."""
+        if self.is_cut or self._remaining() <= 0:
+            return "timeout"
+        if isinstance(error, Failure):
+            return error.code
+        if self.target is None or "connect" not in self.phases:
+            return "invalid_url" if isinstance(error, ValueError) else "connect"
+        if self.target.scheme == "https" and "tls" not in self.phases:
+            return "tls"
+        for cause in _causes(error):
+            # http.client has no class of its own for "more than 100 header lines".
+            if isinstance(cause, http.client.LineTooLong) or type(cause) is http.client.HTTPException:
+                return "too_large"
+        return "reset"
+
+    def end(self) -> None:
+        """Stop the clock and let go of the connection, whoever still holds a reference to it."""
+        self._timer.cancel()
+        with self._lock:
+            if self._guard is not None:
+                _shut_down(self._guard)
+                self._guard.close()
+                self._guard = None
+
+    def _remaining(self) -> float:
+        return self._deadline - monotonic()
+
+    def _connect(self, addresses: list[Address], port: int) -> socket.socket:
+        """Connected to the first address that answers; each is given an equal share of the time left."""
+        give_up = monotonic() + min(CONNECT_SECONDS, self._remaining())
+        errors = []
+        for tried, address in enumerate(addresses):
+            share = (give_up - monotonic()) / (len(addresses) - tried)
+            try:
+                return self._connect_one(address, port, seconds=max(share, 0.001))
+            except OSError as error:
+                errors.append(f"{address}: {error}")
+        raise Failure("connect", "; ".join(errors))
+
+    def _connect_one(self, address: Address, port: int, *, seconds: float) -> socket.socket:
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(seconds)
+            connection.connect((str(address), port))
+            peer, peer_port = connection.getpeername()[:2]
+            if (canonical_address(peer), peer_port) != (address, port):
+                raise _refusal(f"connected to {address} and reached {peer}")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(self.seconds)
+            with self._lock:
+                if self.is_cut:
+                    raise Failure("timeout", "the deadline passed while connecting")
+                # A descriptor of our own: TLS takes over the other, and numbers of closed ones are reused.
+                self._guard = connection.dup()
+        except BaseException:
+            connection.close()
+            raise
+        self.peer_ip = str(address)
+        return connection
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.is_cut = True
+            if self._guard is not None:
+                _shut_down(self._guard)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.line = line
+
+    def _new_conn(self) -> socket.socket:
+        return self.line.open(self.host, self.port or self.default_port)
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.line.finish_phase("tls")
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+def pool_classes(line: Line, context: ssl.SSLContext) -> dict[str, Callable[..., HTTPConnectionPool]]:
+    """For `PoolManager.pool_classes_by_scheme`: pools whose connections all go through this line."""
+    return {"http": partial(_Pool, line=line), "https": partial(_TLSPool, line=line, ssl_context=context)}
+
+
+def _resolve(resolver: Resolver, host: str, port: int, *, seconds: float) -> list[Address]:
+    """The addresses of a host, each once. A lookup cannot be interrupted, only left behind: hence a limit."""
+    with contextlib.suppress(ValueError):
+        return [canonical(host)]
+    give_up = monotonic() + seconds
+    if not _lookups.acquire(timeout=max(seconds, 0)):
+        raise Failure("dns", f"{MAX_LOOKUPS} lookups are under way already")
+    answers: queue.SimpleQueue[Sequence[AddressInfo] | Exception] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(resolver(host, port))
+        except Exception as error:
+            answers.put(error)
+        finally:
+            _lookups.release()
+
+    try:
+        threading.Thread(target=look_up, name="webhook-dns", daemon=True).start()
+    except RuntimeError as error:
+        _lookups.release()
+        raise Failure("dns", str(error)) from error
+    try:
+        answer = answers.get(timeout=max(give_up - monotonic(), 0))
+    except queue.Empty:
+        raise Failure("dns", f"no answer within {seconds:.1f} s") from None
+    if isinstance(answer, Exception):
+        raise Failure("dns", str(answer)) from answer
+    if not answer:
+        raise Failure("dns", "no addresses")
+    return list(dict.fromkeys(map(_address, answer)))
+
+
+def _address(info: AddressInfo) -> Address:
+    family, *_, address = info
+    is_ipv6 = family == socket.AF_INET6
+    if not (is_ipv6 or family == socket.AF_INET) or (is_ipv6 and any(address[3:])):
+        raise _refusal(f"{address} is of another family, or has a zone")
+    return canonical_address(str(address[0]))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refusal(detail: str) -> TargetRefused:
+    return TargetRefused("address_not_allowed", "Destination not allowed.", detail=detail)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was faster
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,104 @@
+"""The JSON that receivers read: webhook bodies, and the plain events of `task.topic`, `task.status` and `/ws`."""
+
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from tasks_app.models import FINISHED, Task, TaskEvent
+from tasks_app.signals import TaskChange
+
+What = TaskEvent.What
+EVENT_TYPES = {
+    What.SUBMITTED: "task.created",
+    What.STARTED: "task.started",
+    What.UPDATED: "task.updated",
+    What.REOPENED: "task.updated",
+    What.SUCCEEDED: "task.completed",
+    What.COMPLETED: "task.completed",
+    What.FAILED: "task.failed",
+    What.CANCELLED: "task.cancelled",
+    What.DELETED: "task.deleted",
+}
+FINAL_TYPES = frozenset({"task.completed", "task.failed", "task.cancelled"})
+MAX_BODY_BYTES = 262_144
+
+
+def event_type(what: str) -> str:
+    """The webhook's word for a line of history, or an empty string where receivers are told nothing."""
+    return EVENT_TYPES.get(What(what), "") if what in What.values else ""
+
+
+def webhook_bodies(event: TaskEvent) -> tuple[str, str]:
+    """Two compact JSON texts for one event: the standard envelope, and the same with the task at the top level.
+
+    Both stay below 256 KiB: a larger one goes without description and metadata, and says so in `omitted`.
+    """
+    task = event.task
+    data = _data(event)
+    for omitted in ([], ["description", "metadata"]):
+        kept = {name: value for name, value in data.items() if name not in omitted}
+        if omitted:
+            kept["omitted"] = omitted
+        head = {"type": event_type(event.what), "timestamp": event.at, "sequence": event.version}
+        body = orjson.dumps({**head, "data": kept})
+        flat = orjson.dumps({**head, **kept, "task_id": task.pk, "done": task.done})
+        if max(len(body), len(flat)) <= MAX_BODY_BYTES:
+            break
+    return body.decode(), flat.decode()
+
+
+def _data(event: TaskEvent) -> dict[str, Any]:
+    task = event.task
+    duration = (task.finished_at - task.started_at).total_seconds() if task.finished_at and task.started_at else None
+    data = {
+        "id": task.pk, "title": task.title, "description": task.description, "kind": task.kind, "status": event.status,
+        "message": task.message, "attempt": task.attempt, "created_at": task.created_at, "updated_at": event.at,
+        "started_at": task.started_at, "finished_at": task.finished_at, "duration_seconds": duration, "tags": task.tags,
+        "metadata": task.metadata,
+    }  # fmt: skip
+    if settings.PUBLIC_URL:
+        data["link"] = f"{settings.PUBLIC_URL}/tasks/{task.pk}"
+    if event.status == "FAILED":
+        data["error"] = {"code": task.error_code, "message": task.error_message[:2048]}
+    if event.status in FINISHED and task.result is not None:
+        data["result_omitted"] = True
+        if settings.PUBLIC_URL:
+            data["result_url"] = f"{settings.PUBLIC_URL}/tasks/{task.pk}"
+    return data
+
+
+def event_frame(event: TaskEvent) -> dict[str, Any]:
+    """The same frame, from the history."""
+    frame = {
+        "task_id": str(event.task_id), "status": event.status, "updated_at": timestamp(event.at),
+        "version": event.version, "cursor": event.pk,
+    }  # fmt: skip
+    return {**frame, "message": event.why} if event.why else frame
+
+
+def status_frame(change: TaskChange) -> dict[str, Any]:
+    """What `/ws` and the Redis channel `task.status` carry: one status change."""
+    frame = {
+        "task_id": str(change.task_id), "status": change.status, "updated_at": timestamp(change.updated_at),
+        "version": change.version, "cursor": change.event_id,
+    }  # fmt: skip
+    if change.message:
+        frame["message"] = change.message
+    return frame
+
+
+def timestamp(moment: Any) -> str:
+    """ISO 8601 in UTC with a Z."""
+    return str(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def topic_event(change: TaskChange, task: Task | None) -> dict[str, Any]:
+    """The body of a `task.topic` message. `task` is the row as it is now, None if it is gone."""
+    if change.what == What.SUBMITTED:
+        payload = task.payload if task else None
+        return {"task_id": str(change.task_id), "payload": payload, "requested_at": timestamp(change.updated_at)}
+    body: dict[str, Any] = {"event": event_type(change.what), **status_frame(change)}
+    if task is not None:
+        body |= {"id": str(task.pk), "title": task.title, "description": task.description, "done": task.done}
+    return body

@@ -1,0 +1,250 @@
+"""One outgoing HTTP request under the egress rules: the only user of `requests`.
+
+The address rules and the deadline are `connection`'s. Here are what is said and what is kept of the answer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.exceptions import HTTPError
+
+from .connection import AddressInfo, ErrorCode, Failure, Line, Resolver, pool_classes, system_resolver
+from .targets import EgressPolicy, Reach, TargetRefused, check_url
+
+DEADLINE_SECONDS = 15.0
+MAX_RESPONSE_BYTES = 65536
+EXCERPT_BYTES = 4096
+HEADER_CHARACTERS = 256
+DETAIL_CHARACTERS = 500
+
+MESSAGES: dict[ErrorCode, str] = {
+    "dns": "The host name could not be resolved.",
+    "connect": "No connection could be made.",
+    "tls": "The TLS connection failed: is the certificate valid, complete and made for this host?",
+    "timeout": "The receiver did not answer in time.",
+    "reset": "The connection ended before there was a valid answer.",
+    "too_large": "The header of the answer was too large.",
+    "invalid_url": "This address cannot be used.",
+}
+KEPT_HEADERS = ("content-type", "retry-after", "date", "webhook-delivery")
+OWN_HEADERS = frozenset(
+    {"accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"}
+    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\xa1-\xff](?:[\t\x20-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """What came of one request. Times are the milliseconds of each phase, None if it did not end.
+
+    There is a `status` or an `error_code`, never both: once the status line has arrived, what happens to the
+    rest is only noted (`response_complete`). `first_byte_ms` ends with the response's head.
+    `error_message` is for the endpoint's owner; `error_detail` and `peer_ip` are for staff.
+    `response_headers` are the allow-listed ones, in lower case; of `location` only the host: `location-host`.
+    `response_excerpt` is text that nobody has checked, and empty whenever the address was not public.
+    """
+
+    status: int | None = None
+    error_code: ErrorCode = ""
+    error_message: str = ""
+    error_detail: str = ""
+    peer_ip: str = ""
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float = 0.0
+    response_headers: dict[str, str] = field(default_factory=dict)
+    response_excerpt: str = ""
+    response_bytes: int = 0
+    response_complete: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a 2xx status line arrived within the deadline."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+def send(
+    url: str,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    policy: EgressPolicy,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    method: str = "POST",
+    resolver: Resolver | None = None,
+    max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ca_bundle: str = "",
+) -> Exchange:
+    """Send one request and say what came of it. Nothing that a network or a receiver does raises.
+
+    The deadline covers everything: DNS, connecting, TLS, sending, waiting and reading. No redirect is
+    followed, no proxy or `.netrc` consulted, no connection or cookie kept. `ca_bundle` is a PEM file to trust
+    in place of certifi's. Raises ValueError for the caller's own mistake: a malformed header, or one of
+    OWN_HEADERS.
+    """
+    all_headers = _all_headers(headers)
+    line = Line(policy, resolver or system_resolver, seconds=deadline_seconds)
+    outcome: dict[str, Any]
+    try:
+        line.target = check_url(url, policy)
+        request = requests.Request(method, line.target.url, headers=all_headers, data=body or None).prepare()
+        outcome = _exchange(request, line, max_response_bytes, ca_bundle)
+    except TargetRefused as refusal:
+        outcome = {
+            "error_code": "invalid_url" if refusal.is_malformed else "blocked",
+            "error_message": refusal.public_message,
+            "error_detail": refusal.detail,
+        }
+    except (Failure, requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
+        code = line.error_code(error)
+        detail = _printable(f"{type(error).__name__}: {error}", DETAIL_CHARACTERS)
+        outcome = {"error_code": code, "error_message": MESSAGES[code], "error_detail": detail}
+    finally:
+        line.end()
+    times: dict[str, Any] = {f"{phase}_ms": time for phase, time in line.phases.items()}
+    return Exchange(**outcome, **times, total_ms=line.total_ms(), peer_ip=line.peer_ip)
+
+
+def self_check() -> None:
+    """Prove, without any network, that requests and urllib3 connect through our rules. For start-up.
+
+    Raises RuntimeError if they do not: a new release may have moved the seam.
+    """
+    asked: list[str] = []
+
+    def metadata_address(host: str, port: int) -> Sequence[AddressInfo]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("169.254.169.254", port))]
+
+    policy = EgressPolicy(allow_http=True)
+    for host in ("http://http.invalid", "https://https.invalid"):
+        exchange = send(host, body=b"", headers={}, policy=policy, resolver=metadata_address)
+        if exchange.error_code != "blocked":
+            raise RuntimeError(
+                f"The egress rules are bypassed: {exchange.error_detail}. Pin requests and urllib3."
+            )
+    if asked != ["http.invalid", "https.invalid"]:
+        raise RuntimeError(
+            f"The egress rules were not asked for each host: {asked}. Pin requests and urllib3."
+        )
+
+
+class _Adapter(HTTPAdapter):
+    """Requests' transport over our connections, for one exchange.
+
+    Used without a Session, which would read a redirect's body whole and decoded even if it may not follow it.
+    """
+
+    def __init__(self, line: Line, context: ssl.SSLContext) -> None:
+        super().__init__(max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(line, context)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing to add: the context verifies already, and was read from its file once, not every time."""
+
+
+def _exchange(
+    request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str
+) -> dict[str, Any]:
+    adapter = _Adapter(line, _tls_context(ca_bundle or DEFAULT_CA_BUNDLE_PATH))
+    try:
+        response = adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))
+        line.finish_phase("first_byte")
+        raw, is_complete = _read(response, max_response_bytes)
+        encoding = response.headers.get("content-encoding", "")
+        return {
+            "status": response.status_code,
+            "response_headers": _kept_headers(response.headers),
+            "response_excerpt": excerpt(raw, encoding) if line.reach is Reach.PUBLIC else "",
+            "response_bytes": len(raw),
+            "response_complete": is_complete and not line.is_cut,
+        }
+    finally:
+        adapter.close()
+
+
+def _read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
+    """The first bytes of the body, still encoded, and whether that was all of it."""
+    raw = bytearray()
+    try:
+        while len(raw) < limit:
+            chunk = response.raw.read1(limit - len(raw), decode_content=False)
+            if not chunk:
+                return bytes(raw), True
+            raw += chunk
+    except (OSError, HTTPError, http.client.HTTPException):
+        pass
+    finally:
+        response.close()
+    return bytes(raw), False
+
+
+def excerpt(raw: bytes, content_encoding: str) -> str:
+    """At most 4 KiB of a body as text. Decompression stops there as well, so that a bomb stays small."""
+    encoding = content_encoding.strip().lower()
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        try:
+            raw = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(raw, EXCERPT_BYTES)
+        except zlib.error:
+            return ""
+    elif encoding not in ("", "identity"):
+        return ""
+    text = raw[:EXCERPT_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode()[:EXCERPT_BYTES].decode(errors="ignore")
+
+
+def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+    try:
+        kept["location-host"] = urlsplit(headers.get("location", "")).hostname or ""
+    except ValueError:
+        kept["location-host"] = ""
+    return {name: _printable(value, HEADER_CHARACTERS) for name, value in kept.items() if value}
+
+
+def _all_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"The header {name!r} is malformed.")
+        if name.lower() in OWN_HEADERS:
+            raise ValueError(f"The header {name!r} is the sender's own.")
+    names = {name.lower() for name in headers}
+    default = {} if "user-agent" in names else {"user-agent": "Taskmanager"}
+    return {**default, **headers, "accept-encoding": "identity", "connection": "close"}
+
+
+def _printable(text: str, limit: int) -> str:
+    return "".join(character if character.isprintable() else " " for character in text[:limit])
+
+
+def _tls_context(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        return _context_of(ca_bundle, Path(ca_bundle).stat().st_mtime_ns)
+    except OSError as error:
+        raise Failure("tls", f"the CA bundle {ca_bundle} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _context_of(ca_bundle: str, _changed_at: int) -> ssl.SSLContext:
+    """TLS 1.2 or later, with certificate and host name verified. Kept, for reading a bundle takes 20 ms."""
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

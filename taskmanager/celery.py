@@ -1,0 +1,48 @@
+"""The Celery app and its queues. Both queues live on one durable topic exchange and are quorum queues on RabbitMQ;
+the in-process broker ignores what it does not know."""
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from kombu import Exchange, Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "taskmanager.settings")
+
+app = Celery("taskmanager")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+# The current app is kept per thread: without this, threads of ours and of the pool would publish to a nameless
+# default app, that is to localhost.
+app.set_default()
+
+EXCHANGE = Exchange("taskmanager", type="topic", durable=True)
+
+
+def _queue(name: str) -> Queue:
+    # Arguments can never change under a name: RabbitMQ refuses the declaration from then on.
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 20,
+        "x-dead-letter-exchange": "dlx_tasks",
+        "x-dead-letter-routing-key": name,
+    }
+    return Queue(name, EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
+
+
+def _route(queue: str) -> dict[str, Any]:
+    return {"queue": queue, "routing_key": queue, "mandatory": True, "confirm_timeout": 2.0}
+
+
+app.conf.task_queues = [_queue("task_created"), _queue("task_completed")]
+app.conf.task_routes = {"tasks_app.*": _route("task_created"), "notifications.*": _route("task_completed")}
+app.conf.task_default_queue = "task_created"
+app.conf.task_default_exchange = EXCHANGE.name
+app.autodiscover_tasks()
+
+
+@signals.task_prerun.connect
+def check_connections(**_: Any) -> None:
+    """Drops a database connection that died since the last Celery task (a worker keeps it otherwise)."""
+    from django.db import close_old_connections
+
+    close_old_connections()

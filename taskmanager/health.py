@@ -1,0 +1,99 @@
+"""Is the server up (`/livez`), and does all that it needs answer (`/healthz`)? Each question is bounded to two seconds."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.http import HttpRequest, JsonResponse
+
+logger = logging.getLogger(__name__)
+
+LIMIT_SECONDS = 2.0
+
+
+class Check:
+    """One question, asked in a thread of its own, so that a service that hangs holds up one thread and no request."""
+
+    def __init__(self, name: str, ask: Callable[[], str]) -> None:
+        self.name = name
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._running: threading.Thread | None = None
+        self._answer = ""
+        self._error = ""
+
+    def run(self, *, deadline: float) -> dict[str, Any]:
+        """`{"ok", "name" or "error", "ms"}`. A question still open from before is not asked twice."""
+        started = time.monotonic()
+        with self._lock:
+            if self._running is None or not self._running.is_alive():
+                self._running = threading.Thread(target=self._work, name=f"health-{self.name}", daemon=True)
+                self._running.start()
+            thread = self._running
+        thread.join(max(0.0, deadline - time.monotonic()))
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        if thread.is_alive():
+            return {"ok": False, "error": f"does not answer within {LIMIT_SECONDS:g} s", "ms": milliseconds}
+        if self._error:
+            return {"ok": False, "error": self._error, "ms": milliseconds}
+        return {"ok": True, "name": self._answer, "ms": milliseconds}
+
+    def _work(self) -> None:
+        try:
+            close_old_connections()
+            self._answer, self._error = self._ask(), ""
+        except Exception as error:
+            logger.warning("Health: %s does not answer: %s", self.name, error)
+            self._error = "does not answer"  # the reason may name hosts and users: it is in the log
+        finally:
+            connection.close()
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return connection.vendor
+
+
+def _broker() -> str:
+    with current_app.connection_for_write(heartbeat=0) as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=LIMIT_SECONDS)
+        return "rabbitmq" if settings.RABBITMQ_URL else "in-process"
+
+
+def _channel_layer() -> str:
+    get_channel_layer().ping()
+    return "redis" if settings.REDIS_URL else "in-process"
+
+
+CHECKS = [Check("database", _database), Check("broker", _broker), Check("channel_layer", _channel_layer)]
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 when everything answers, else 503; names each."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    threads: list[threading.Thread] = []
+    found: dict[str, Any] = {}
+
+    def ask(check: Check) -> None:
+        found[check.name] = check.run(deadline=deadline)
+
+    for check in CHECKS:
+        threads.append(threading.Thread(target=ask, args=(check,), daemon=True))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    healthy = all(answer["ok"] for answer in found.values())
+    body = {"status": "ok" if healthy else "unavailable", "checks": found, "version": settings.VERSION}
+    return JsonResponse(body, status=200 if healthy else 503)
+
+
+def livez(request: HttpRequest) -> JsonResponse:
+    """200: the process answers. Asks nobody."""
+    return JsonResponse({"status": "ok", "version": settings.VERSION})

@@ -1,0 +1,283 @@
+"""All settings, from the environment only (README.md has the table). Three absences make the embedded default:
+no DATABASE_URL is SQLite in DATA_DIR, no RABBITMQ_URL a broker and no REDIS_URL a channel layer inside the process."""
+
+import ipaddress
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from taskmanager import env
+
+VERSION = "0.1.0"
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ---- Role and address -------------------------------------------------------------------------------------------
+ROLE = env.choice("ROLE", "", "standalone", "web", "live", "worker", "notifier", default="")
+STANDALONE = ROLE == "standalone"
+HOST = env.text("HOST", default="127.0.0.1")
+PORT = env.integer("PORT", "API_PORT", default=8000, minimum=1, maximum=65535)
+DATA_DIR = Path(env.text("DATA_DIR", default=str(BASE_DIR / "data"))).absolute()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# ---- Database ---------------------------------------------------------------------------------------------------
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",  # a deferred transaction that upgrades fails at once; no timeout helps it
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA temp_store=MEMORY;"
+    "PRAGMA cache_size=-16000;PRAGMA mmap_size=134217728;PRAGMA journal_size_limit=67108864",
+}
+WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", default=os.cpu_count() or 1, minimum=1, maximum=1000)
+NOTIFIER_CONCURRENCY = env.integer("NOTIFIER_CONCURRENCY", default=32, minimum=1, maximum=1000)
+
+
+def _database(url: str) -> dict[str, Any]:
+    if not url:
+        name = DATA_DIR / "db.sqlite3"
+        test = {"NAME": DATA_DIR / "test.sqlite3"}  # the default, shared-cache memory, is unfit for threads
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": SQLITE_OPTIONS, "TEST": test}
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith(("mysql", "mariadb", "oracle", "mssql")):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names {scheme}: this server keeps its tasks in PostgreSQL (postgresql://…), "
+            "or in SQLite when DATABASE_URL is absent."
+        )
+    base = scheme.split("+")[0]
+    if base not in ("postgres", "postgresql", "sqlite"):
+        raise ImproperlyConfigured("DATABASE_URL is no address of the form postgresql://user:password@host:5432/name.")
+    try:
+        parsed: dict[str, Any] = dict(dj_database_url.parse(f"{base}://{rest}"))
+    except ValueError as error:
+        raise ImproperlyConfigured("DATABASE_URL cannot be read: is a special character not %-encoded?") from error
+    if base == "sqlite":
+        return {**parsed, "OPTIONS": SQLITE_OPTIONS}
+    if not parsed["NAME"]:
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host:5432/name.")
+    options = {"connect_timeout": 5, "application_name": f"taskmanager {ROLE}".strip(), **parsed.get("OPTIONS", {})}
+    parsed |= {"OPTIONS": options, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
+    if ROLE in ("notifier", "live"):  # many threads, few connections: closed before any HTTP, so that none is starved
+        parsed |= {"CONN_MAX_AGE": 0}
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+    return parsed
+
+
+DATABASE_URL = env.text("DATABASE_URL", "DB_URL")
+DATABASES = {"default": _database(DATABASE_URL)}
+EMBEDDED_DATABASE = not DATABASE_URL
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DB_CONNECT_ATTEMPTS = env.integer("DB_CONNECT_ATTEMPTS", default=30, minimum=1, maximum=10_000)
+DB_CONNECT_BACKOFF = env.seconds("DB_CONNECT_BACKOFF", default=1, maximum=300)
+
+# ---- Secrets: from the environment, or made once in DATA_DIR by the embedded default -------------------------------
+_SECRETS_DIR = DATA_DIR if EMBEDDED_DATABASE else None
+SECRET_KEY = env.kept_secret("SECRET_KEY", directory=_SECRETS_DIR, make=env.random_key)
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set, and DATABASE_URL is: a server with a database of its own needs a key of its own. "
+        'Make one with: python -c "import secrets; print(secrets.token_urlsafe(64))"'
+    )
+DEBUG = env.flag("DEBUG", default=False)
+
+# ---- Who may, and from where (docs/decisions/0003-anonymous-api.md) -------------------------------------------------
+ANONYMOUS_API = env.choice("ANONYMOUS_API", "loopback", "on", "off", default="loopback")
+ANONYMOUS_ON_LOOPBACK = ANONYMOUS_API == "loopback" and STANDALONE and _is_loopback(HOST)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOW_ORIGINS")
+CORS_ALLOW_ALL_ORIGINS = CORS_ALLOWED_ORIGINS == ["*"]
+if CORS_ALLOW_ALL_ORIGINS:
+    CORS_ALLOWED_ORIGINS = []
+for _origin in CORS_ALLOWED_ORIGINS:
+    if "://" not in _origin or _origin.rstrip("/").count("/") != 2 or _origin.endswith("/"):
+        raise ImproperlyConfigured(f"CORS_ALLOW_ORIGINS: {_origin!r} is no origin of the form https://host or http://host:port.")
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "if-match", "x-csrftoken"]
+CORS_EXPOSE_HEADERS = ["link", "location", "retry-after", "etag"]
+CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS
+
+CSRF_FAILURE_VIEW = "tasks_app.api.errors.csrf_failure"
+
+HTTPS_ONLY = env.flag("HTTPS_ONLY", default=False)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
+if HTTPS_ONLY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+PUBLIC_URL = env.url("PUBLIC_URL", schemes=("http", "https")).rstrip("/") or (
+    f"http://{HOST}:{PORT}" if STANDALONE else ""
+)  # where people reach this server: for links in webhooks
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes of one request's body; the API answers 413 above it
+
+# ---- Application ---------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "channels",
+    "django_htmx",
+    "taskmanager",
+    "tasks_app",
+    "notifications",
+    *env.words("EXTRA_APPS"),
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "taskmanager.middleware.SecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "taskmanager.middleware.one_thread_hop",
+]
+ROOT_URLCONF = "taskmanager.urls"
+APPEND_SLASH = False
+WSGI_APPLICATION = "taskmanager.wsgi.application"
+ASGI_APPLICATION = "taskmanager.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "tasks:login", "tasks:dashboard", "tasks:dashboard"
+LANGUAGE_CODE, USE_I18N, USE_TZ, TIME_ZONE = "en", False, True, "UTC"
+STATIC_URL = "static/"
+STATIC_ROOT = env.text("STATIC_ROOT") or None  # where collectstatic puts copies, if anywhere
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None  # pages have their styles without collectstatic too
+SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tasks_app.api.authentication.SessionOrAnonymous"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.renderers.CompactJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tasks_app.api.renderers.AlwaysJSON",
+    "EXCEPTION_HANDLER": "tasks_app.api.errors.problem_response",
+}
+
+# ---- Celery: queues are declared in taskmanager/celery.py -----------------------------------------------------------
+RABBITMQ_URL = env.url("RABBITMQ_URL", schemes=("amqp", "amqps"))
+RABBITMQ_CONNECT_ATTEMPTS = env.integer("RABBITMQ_CONNECT_ATTEMPTS", default=30, minimum=1, maximum=10_000)
+RABBITMQ_CONNECT_BACKOFF = env.seconds("RABBITMQ_CONNECT_BACKOFF", default=1, maximum=300)
+WORKER_PREFETCH = env.integer("WORKER_PREFETCH", default=WORKER_CONCURRENCY, minimum=1, maximum=100_000)
+
+CELERY_BROKER_URL = RABBITMQ_URL or "memory://localhost/"  # without a host: one warning for each connection
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"confirm_publish": True} if RABBITMQ_URL else {"polling_interval": 0.01}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_CONNECTION_TIMEOUT = 2.0
+CELERY_BROKER_HEARTBEAT = 10
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.05}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = math.ceil(WORKER_PREFETCH / WORKER_CONCURRENCY)
+CELERY_WORKER_CONCURRENCY = NOTIFIER_CONCURRENCY if ROLE == "notifier" else WORKER_CONCURRENCY
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+if ROLE == "worker":
+    CELERY_DB_REUSE_MAX = sys.maxsize  # keeps the connection; taskmanager.celery checks it before each Celery task
+
+TASK_PIPELINE = ["tasks_app.process_tasks", "notifications.send_webhooks"]
+SWEEPS = ["tasks_app.recovery.sweep", "notifications.recovery.sweep"]
+TASK_VALIDATORS = ["notifications.validators.check_callback"]
+SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", default=2, maximum=3600)
+LEASE_SECONDS = env.integer("LEASE_SECONDS", default=30, minimum=3, maximum=3600)
+GRACE_SECONDS = env.seconds("GRACE_SECONDS", default=5, maximum=3600)
+TASK_RETENTION_DAYS = env.integer("TASK_RETENTION_DAYS", default=0, minimum=0, maximum=36_500)  # 0: kept for ever
+
+# ---- Live updates ---------------------------------------------------------------------------------------------------
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "notifications.layers.RedisLayer" if REDIS_URL else "notifications.layers.InProcessLayer",
+        "CONFIG": {"hosts": [REDIS_URL]} if REDIS_URL else {"capacity": 2000},
+    }
+}
+
+# ---- Webhooks -------------------------------------------------------------------------------------------------------
+WEBHOOK_URL = env.url("WEBHOOK_URL", schemes=("http", "https"))
+WEBHOOK_EVENTS = env.words("WEBHOOK_EVENTS", default="task.completed")
+WEBHOOK_URL_SECRET = env.kept_secret("WEBHOOK_URL_SECRET", directory=_SECRETS_DIR, make=env.random_webhook_secret)
+WEBHOOK_SIGNING_KEY = env.kept_secret("WEBHOOK_SIGNING_KEY", directory=_SECRETS_DIR, make=env.random_key)
+WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
+WEBHOOK_DENIED_HOSTS = env.words("WEBHOOK_DENIED_HOSTS")
+WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", default=False)
+WEBHOOK_PORTS = env.words("WEBHOOK_PORTS", default="80,443,8000,8080,8443")
+WEBHOOK_ALLOW_LOOPBACK = STANDALONE
+WEBHOOK_CA_BUNDLE = env.text("WEBHOOK_CA_BUNDLE")
+WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, maximum=30)
+WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", default=30, minimum=4, maximum=36_500)
+
+TASK_TOPIC = bool(RABBITMQ_URL)  # plain JSON events for other services: only where other services can listen
+
+# ---- Logs -----------------------------------------------------------------------------------------------------------
+LOG_LEVEL = env.choice("LOG_LEVEL", "debug", "info", "warning", "error", default="info").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
+    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
+    "loggers": {
+        name: {"level": "WARNING"}
+        for name in (
+            "amqp", "asyncio", "celery.app.trace", "celery.worker.strategy", "daphne", "kombu", "urllib3",
+        )
+    },
+}  # fmt: skip

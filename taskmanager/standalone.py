@@ -1,0 +1,182 @@
+"""The embedded default: pages, API, admin, sockets, workers and sweep in one process. It differs by settings alone.
+
+Order of the start: lock the data directory, try the port, migrate, take back what the last process left, then workers,
+sweep, server. Ctrl-C: the server stops, running tasks get a moment, and what is left is taken up at the next start.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import IO
+
+from celery.worker import WorkController
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from notifications import live
+from tasks_app import recovery
+from taskmanager import sweeper
+from taskmanager.celery import app
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
+READY_SECONDS = 15
+NOTIFIER_THREADS = 8
+
+
+class CannotStart(Exception):
+    """A sentence for the person who typed the command."""
+
+
+def run(*, threads: int) -> None:
+    """Runs until SIGINT or SIGTERM; then ends the process."""
+    if settings.ROLE != "standalone":
+        raise CannotStart("ROLE is set to something else: start standalone with ROLE unset.")
+    if settings.RABBITMQ_URL or settings.REDIS_URL:
+        raise CannotStart(
+            "standalone has broker and live updates inside, but RABBITMQ_URL or REDIS_URL is set. Unset them, or run the "
+            "production roles instead: manage.py role web, live, worker, notifier (README, In production)."
+        )
+    lock = _lock_data()
+    _try_port()
+    print(f"Preparing {settings.DATA_DIR} …", flush=True)
+    call_command("migrate", interactive=False, verbosity=0)
+    password = _make_admin()
+    _take_back()
+    workers = [_worker("task_created", threads), _worker("task_completed", NOTIFIER_THREADS)]
+    sweep = sweeper.Sweeper()
+    sweep.start()
+    try:
+        _serve(workers, password=password)
+    finally:
+        sweep.stop()
+        live.announcer.flush(timeout=0.2)
+        _wait_for_workers(workers)
+        connection.close()
+        logging.shutdown()
+        lock.close()
+        os._exit(0)  # the interpreter would wait for the pools' threads, however long their tasks take
+
+
+def _lock_data() -> IO[str]:
+    try:
+        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (settings.DATA_DIR / "lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise CannotStart(f"DATA_DIR={settings.DATA_DIR} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise CannotStart(
+            f"Another server (process {holder}) is using the data in {settings.DATA_DIR}. "
+            "Stop it first, or give this one a directory of its own: DATA_DIR=…"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _try_port() -> None:
+    # daphne alone would log a taken port and exit with status 0.
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+        except OSError as error:
+            raise CannotStart(
+                f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}. Choose another port: PORT=…"
+            ) from error
+
+
+def _make_admin() -> str:
+    """The first start makes an administrator; returns the password, which is stored nowhere in clear."""
+    if User.objects.filter(is_superuser=True).exists():
+        return ""
+    password = secrets.token_urlsafe(12)
+    User.objects.create_superuser("admin", password=password)
+    return password
+
+
+def _take_back() -> None:
+    """The last process is gone, and its queues with it. Its leases too, if the database lies in the locked directory."""
+    now = timezone.now()
+    if settings.EMBEDDED_DATABASE:
+        recovery.expire_leases(now=now)
+    recovery.forget_published(now=now)
+
+
+def _worker(queue: str, threads: int) -> tuple[WorkController, threading.Thread]:
+    ready = threading.Event()
+    worker = WorkController(
+        app=app, hostname=f"{queue}@standalone", pool="threads", concurrency=threads, queues=[queue], without_gossip=True,
+        without_mingle=True, without_heartbeat=True, ready_callback=lambda consumer: ready.set(),
+    )  # fmt: skip
+    thread = threading.Thread(target=worker.start, name=queue, daemon=True)
+    thread.start()
+    if not ready.wait(READY_SECONDS):
+        raise CannotStart(f"The worker for {queue} did not start within {READY_SECONDS} s.")
+    return worker, thread
+
+
+def _serve(workers: list[tuple[WorkController, threading.Thread]], *, password: str) -> None:
+    from daphne.endpoints import build_endpoint_description_strings
+    from daphne.server import Server
+    from twisted.internet import reactor
+
+    from taskmanager.asgi import application
+
+    def stop_workers() -> None:
+        # Setting worker.state.should_stop costs two seconds each time: the consumer sleeps. A message wakes it.
+        app.control.shutdown(destination=[worker.hostname for worker, _ in workers])
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop_workers)  # type: ignore[attr-defined]
+    Server(
+        application=application, ping_interval=10, ping_timeout=20, server_name=None, application_close_timeout=1,
+        endpoints=build_endpoint_description_strings(host=settings.HOST, port=settings.PORT),
+        ready_callable=lambda: _announce(password),
+    ).run()  # fmt: skip
+
+
+def _announce(password: str) -> None:
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    url = f"http://{host}:{settings.PORT}"
+    lines = [
+        "",
+        f"  Taskmanager {settings.VERSION} is ready.",
+        f"  Pages   {url}/dashboard/",
+        f"  API     {url}/tasks",
+        f"  Admin   {url}/admin/",
+    ]
+    if password:
+        lines += [
+            f"          user: admin   password: {password}   (shown this once; "
+            "later: manage.py changepassword admin)",
+        ]
+        if settings.WEBHOOK_URL:
+            lines.append(f"  Webhooks are signed with {settings.WEBHOOK_URL_SECRET}")
+    lines += [
+        "  Try it:",
+        f"    curl -X POST {url}/tasks -H 'content-type: application/json' "
+        "-d '{\"title\": \"Hello\", \"payload\": {\"message\": \"It works\", \"seconds\": 1}}'",
+        "  Stop with Ctrl-C. Tasks are kept in " + str(settings.DATA_DIR),
+        "",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _wait_for_workers(workers: list[tuple[WorkController, threading.Thread]]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    for _, thread in workers:
+        thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,54 @@
+"""Waits for the services that a role needs instead of dying, and declares every queue."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+
+from notifications import topic
+from tasks_app import topology
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceUnavailable(Exception):
+    """A service did not answer within its attempts."""
+
+
+def wait_for_database() -> None:
+    """DB_CONNECT_ATTEMPTS tries, DB_CONNECT_BACKOFF seconds apart. Raises ServiceUnavailable."""
+
+    def connect() -> None:
+        connection.close()
+        connection.ensure_connection()
+        connection.close()
+
+    _insist(connect, "DATABASE_URL", attempts=settings.DB_CONNECT_ATTEMPTS, backoff=settings.DB_CONNECT_BACKOFF)
+
+
+def wait_for_broker() -> None:
+    """RABBITMQ_CONNECT_ATTEMPTS tries, RABBITMQ_CONNECT_BACKOFF seconds apart; then declares. Raises ServiceUnavailable."""
+
+    def declare() -> None:
+        with current_app.connection_for_write(heartbeat=0) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=5.0)
+            topology.declare(broker)
+            topic.declare(broker)
+
+    attempts, backoff = settings.RABBITMQ_CONNECT_ATTEMPTS, settings.RABBITMQ_CONNECT_BACKOFF
+    _insist(declare, "RABBITMQ_URL", attempts=attempts, backoff=backoff)
+
+
+def _insist(action: Callable[[], None], name: str, *, attempts: int, backoff: float) -> None:
+    for attempt in range(1, attempts + 1):
+        try:
+            action()
+            return
+        except Exception as error:
+            if attempt == attempts:
+                raise ServiceUnavailable(f"{name}: no answer after {attempts} attempts: {error}") from error
+            logger.info("Waiting for %s (%d of %d): %s", name, attempt, attempts, str(error).strip().split("\n")[0])
+            time.sleep(backoff)

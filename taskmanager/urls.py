@@ -1,0 +1,20 @@
+"""Every door of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from taskmanager import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="tasks:dashboard")),
+    path("", include("tasks_app.api.urls")),
+    path("", include("tasks_app.pages.urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("livez", health.livez, name="livez"),
+]
+handler400 = "tasks_app.api.errors.bad_request"
+handler403 = "tasks_app.api.errors.forbidden"
+handler404 = "tasks_app.api.errors.not_found"
+handler500 = "tasks_app.api.errors.server_error"

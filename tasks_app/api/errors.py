@@ -1,0 +1,116 @@
+"""Every error as a problem document (RFC 9457). The only place where a domain error becomes HTTP.
+
+`code` is stable; `errors` maps fields to sentences; `error` repeats the detail for clients of the earlier systems.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+
+from tasks_app.exceptions import InvalidTask, TaskError, TaskNotFound, TransitionRefused
+
+logger = logging.getLogger(__name__)
+
+_STATUS: dict[type[TaskError], int] = {InvalidTask: 400, TaskNotFound: 404, TransitionRefused: 409, TaskError: 400}
+
+
+def problem(
+    status: int, *, code: str, detail: str, errors: dict[str, str] | None = None, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    """One problem document."""
+    body: dict[str, Any] = {
+        "type": f"urn:taskmanager:problem:{code}", "title": HTTPStatus(status).phrase, "status": status,
+        "code": code, "detail": detail, "error": detail,
+    }  # fmt: skip
+    if errors:
+        body["errors"] = errors
+    # A client's own broken text may come back in a sentence: replaced, never a 500.
+    text = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return HttpResponse(text, status=status, headers=headers, content_type="application/problem+json")
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """DRF's EXCEPTION_HANDLER. None for what is a bug: Django logs it and answers with `server_error` below."""
+    if isinstance(error, InvalidTask):
+        errors = {name[:200]: text for name, text in error.errors.items()}
+        first = next(iter(errors.items()), ("", "not valid"))
+        return problem(400, code=error.code, detail=f"{first[0]}: {first[1]}", errors=errors)
+    if isinstance(error, TaskError):
+        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+        return problem(status, code=error.code, detail=error.message)
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("Cannot reach the database: %s", error)
+        detail = "The database does not answer right now. Nothing was changed; try again."
+        return problem(503, code="unavailable", detail=detail, headers={"Retry-After": "2"})
+    if isinstance(error, Http404):
+        return problem(404, code="not_found", detail="There is nothing here.")
+    if isinstance(error, PermissionDenied):
+        return problem(403, code="forbidden", detail="You may not do this.")
+    if isinstance(error, exceptions.APIException):
+        return _from_framework(error)
+    return None
+
+
+def _from_framework(error: exceptions.APIException) -> HttpResponse:
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(error.wait) + 1)  # type: ignore[attr-defined]
+    if isinstance(error, exceptions.ValidationError):
+        errors = _flat(error.detail)
+        name, text = next(iter(errors.items()))
+        return problem(400, code="invalid", detail=f"{name}: {text}" if name else text, errors=errors)
+    detail = str(error.detail)
+    if isinstance(error, exceptions.NotAuthenticated):
+        detail = "Say who you are: send a token (Authorization: Bearer …) or log in. ANONYMOUS_API decides who need not."
+    code = error.get_codes()
+    return problem(error.status_code, code=code if isinstance(code, str) else "invalid", detail=detail, headers=headers)
+
+
+def _flat(detail: Any, path: str = "") -> dict[str, str]:
+    """DRF's nested details as path → sentence."""
+    if isinstance(detail, dict):
+        pairs = [(f"{path}.{name}" if path else str(name), item) for name, item in detail.items()]
+    elif isinstance(detail, list) and any(isinstance(item, dict | list) for item in detail):
+        pairs = [(f"{path}.{index}" if path else str(index), item) for index, item in enumerate(detail)]
+    else:
+        return {path: " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)}
+    return {name.removesuffix(".non_field_errors"): text for key, item in pairs for name, text in _flat(item, key).items()}
+
+
+# ---- Django's own errors: JSON for programs, a page for browsers ----------------------------------------------------
+
+
+def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    if "text/html" in request.headers.get("accept", ""):
+        context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+        return render(request, "error.html", context, status=status)
+    return problem(status, code=code, detail=detail)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 400, "bad_request", "The request is malformed, or its Host is not one of this server's names.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _answer(request, 403, "csrf", "The form is out of date or came from another page. Load it again.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 403, "forbidden", "You may not do this.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 404, "not_found", "There is nothing here.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500, "server_error", "Something went wrong on our side; it is in the log.")

@@ -1,0 +1,107 @@
+"""The paths at the root that clients of the two earlier systems know: a thin layer over the verbs."""
+
+import uuid
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from tasks_app import lifecycle
+from tasks_app.api.renderers import json_response
+from tasks_app.api.representation import task_json
+from tasks_app.api.serializers import NewTaskSerializer, TaskChangeSerializer
+from tasks_app.exceptions import TaskNotFound
+from tasks_app.models import Task
+
+PAGE = 1000
+
+
+class TaskList(APIView):
+    """`GET /tasks` and `POST /tasks`."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Newest first, up to 1,000 a page; `next` (and a Link header) leads on, null at the end."""
+        limit = _limit(request.query_params.get("limit"))
+        rows = Task.objects.visible_to(request.user)
+        if after := request.query_params.get("after"):
+            rows = rows.filter(pk__lt=_uuid(after, ValidationError({"after": "This is no cursor of ours."})))
+        tasks = list(rows.order_by("-pk")[: limit + 1])
+        more, tasks = len(tasks) > limit, tasks[:limit]
+        body = {"tasks": [task_json(task) for task in tasks], "next": None}
+        if not more:
+            return json_response(body)
+        query = urlencode({"after": tasks[-1].pk, "limit": limit})
+        following = request.build_absolute_uri(f"{request.path}?{query}")
+        return json_response({**body, "next": following}, headers={"Link": f'<{following}>; rel="next"'})
+
+    def post(self, request: Request) -> HttpResponse:
+        """Takes a task in. 201 with the task, once it is committed."""
+        new = NewTaskSerializer(data=request.data).read()
+        task = lifecycle.submit(new, owner_id=request.user.pk, who=_who(request))
+        body = task_json(task)
+        return json_response({**body, "task": body}, status=201, headers={"Location": f"/tasks/{task.pk}"})
+
+
+class TaskDetail(APIView):
+    """`GET`, `PUT` and `DELETE /tasks/{id}`."""
+
+    def get(self, request: Request, task_id: str) -> HttpResponse:
+        """The task, its fields at the top level."""
+        return json_response(task_json(_task(request, task_id, "view")))
+
+    def put(self, request: Request, task_id: str) -> HttpResponse:
+        """Changes fields; `done` ends or reopens the task."""
+        task = _task(request, task_id, "change")
+        changes, done = TaskChangeSerializer(data=request.data).read()
+        with transaction.atomic():  # both or neither
+            task = lifecycle.update(task.pk, changes, who=_who(request))
+            if done is True:
+                task = lifecycle.complete(task.pk, who=_who(request))
+            elif done is False and task.is_finished:
+                task = lifecycle.reopen(task.pk, who=_who(request))
+        return json_response({"task": task_json(task)})
+
+    def delete(self, request: Request, task_id: str) -> HttpResponse:
+        """Removes the task, in any status."""
+        task = _task(request, task_id, "delete")
+        lifecycle.delete(task.pk, who=_who(request))
+        return json_response({"message": f"Task {task.pk} was deleted."})
+
+
+class TaskComplete(APIView):
+    """`PUT /tasks/{id}/complete`."""
+
+    def put(self, request: Request, task_id: str) -> HttpResponse:
+        """Ends the task by hand; no error on one that is done."""
+        task = _task(request, task_id, "change")
+        return json_response({"task": task_json(lifecycle.complete(task.pk, who=_who(request)))})
+
+
+def _task(request: Request, text: str, action: str) -> Task:
+    key = _uuid(text, TaskNotFound())
+    task = Task.objects.visible_to(request.user, action=action).filter(pk=key).first()
+    if task is None:
+        raise TaskNotFound
+    return task
+
+
+def _uuid(text: str, error: Exception) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise error from None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE):
+        raise ValidationError({"limit": f"A whole number from 1 to {PAGE}."})
+    return int(text)
+
+
+def _who(request: Request) -> str:
+    return f"api:{request.user.get_username()}"

@@ -1,0 +1,179 @@
+"""Tasks and their history. Rows change only through lifecycle.py; here live their shape and their invariants."""
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+def new_id() -> uuid.UUID:
+    """A UUIDv7 (RFC 9562): it sorts by time of creation, so the primary key serves newest-first pages."""
+    return uuid7()
+
+
+class TaskStatus(models.TextChoices):
+    """Where a task stands. A retry or a later start is PENDING with `run_at` ahead."""
+
+    PENDING = "PENDING", "Pending"
+    PROCESSING = "PROCESSING", "Processing"
+    DONE = "DONE", "Done"
+    FAILED = "FAILED", "Failed"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+FINISHED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    """Questions that several rooms ask."""
+
+    def visible_to(self, user: "AbstractBaseUser | AnonymousUser", *, action: str = "view") -> "TaskQuerySet":
+        """All tasks for who may `action` (view, change, delete) any task, else the user's own."""
+        if user.is_active and user.has_perm(f"tasks_app.{action}_task"):  # type: ignore[union-attr]
+            return self
+        return self.filter(owner_id=user.pk)
+
+    def due(self, now: Any) -> "TaskQuerySet":
+        """PENDING and allowed to start."""
+        return self.filter(status=TaskStatus.PENDING, run_at__lte=now)
+
+
+class Task(models.Model):
+    """One piece of work and all that is known of it. This row is the truth; a broker message is only a wake-up.
+
+    `attempt` only ever grows: it fences, so that a superseded attempt settles nothing. `attempts_uncounted` are those
+    that do not use up `max_attempts`: handed back by a worker, or made before the task was reopened.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    title = models.CharField(max_length=255)
+    description = models.TextField(blank=True, default="")
+    kind = models.CharField(max_length=100)
+    payload = models.JSONField(null=True, blank=True, help_text="Object for the handler; null if none was sent")
+    tags = models.JSONField(default=list, blank=True, help_text="List of short texts")
+    metadata = models.JSONField(default=dict, blank=True, help_text="Object that is the client's own")
+    callback_url = models.CharField(max_length=2048, blank=True, default="")
+    priority = models.SmallIntegerField(default=0, validators=[MinValueValidator(-100), MaxValueValidator(100)])
+    max_attempts = models.PositiveSmallIntegerField()
+    timeout = models.PositiveIntegerField(help_text="Seconds one attempt may take")
+    rerun_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="reruns")
+
+    status = models.CharField(max_length=10, choices=TaskStatus.choices, default=TaskStatus.PENDING)
+    progress = models.PositiveSmallIntegerField(default=0, help_text="Percent")
+    message = models.TextField(blank=True, default="")
+    result = models.JSONField(null=True, blank=True)
+    error_code = models.CharField(max_length=100, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    attempt = models.PositiveIntegerField(default=0)
+    attempts_uncounted = models.PositiveIntegerField(default=0)
+    solo = models.BooleanField(default=False, help_text="Travels alone, not in a batch")
+    run_at = models.DateTimeField(default=timezone.now)
+    published_at = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=255, blank=True, default="")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1, help_text="Counts changes without gaps")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="task_owner"),
+            models.Index(fields=["run_at"], name="task_pending", condition=Q(status="PENDING")),
+            models.Index(fields=["lease_expires_at"], name="task_leased", condition=Q(status="PROCESSING")),
+            models.Index(fields=["-finished_at"], name="task_finished", condition=Q(finished_at__isnull=False)),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=TaskStatus.values), name="task_status_known"),
+            models.CheckConstraint(condition=Q(progress__lte=100), name="task_progress_percent"),
+            models.CheckConstraint(condition=Q(attempts_uncounted__lte=F("attempt")), name="task_attempts_counted"),
+            models.CheckConstraint(
+                condition=Q(status="PROCESSING", lease_expires_at__isnull=False)
+                | Q(~Q(status="PROCESSING"), lease_expires_at__isnull=True),
+                name="task_lease_only_while_processing",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=FINISHED, finished_at__isnull=False)
+                | Q(~Q(status__in=FINISHED), finished_at__isnull=True),
+                name="task_finished_at_only_when_finished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def done(self) -> bool:
+        """What the to-do clients read."""
+        return self.status == TaskStatus.DONE
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+    @property
+    def attempts_used(self) -> int:
+        """Attempts that count against `max_attempts`, the running one included."""
+        return self.attempt - self.attempts_uncounted
+
+    @property
+    def attempts_left(self) -> int:
+        return max(0, self.max_attempts - self.attempts_used)
+
+
+class TaskEvent(models.Model):
+    """One line of a task's history; never changed. `id` is the cursor that live clients resume from."""
+
+    class What(models.TextChoices):
+        SUBMITTED = "submitted", "Submitted"
+        STARTED = "started", "Started"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+        RETRYING = "retrying", "Waiting for a retry"
+        RELEASED = "released", "Handed back"
+        RECLAIMED = "reclaimed", "Taken back from a lost worker"
+        COMPLETED = "completed", "Completed by hand"
+        CANCEL_REQUESTED = "cancel_requested", "Cancellation requested"
+        CANCELLED = "cancelled", "Cancelled"
+        REOPENED = "reopened", "Reopened"
+        UPDATED = "updated", "Updated"
+        DELETED = "deleted", "Deleted"
+        LOG = "log", "Log"
+
+    id = models.BigAutoField(primary_key=True)
+    task = models.ForeignKey(Task, models.CASCADE, related_name="events")
+    what = models.CharField(max_length=20, choices=What.choices)
+    at = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=TaskStatus.choices, help_text="Status after the event")
+    attempt = models.PositiveIntegerField(null=True, blank=True, help_text="Null where no attempt was under way")
+    version = models.PositiveIntegerField(help_text="The task's version after the event")
+    who = models.CharField(max_length=255, blank=True, default="")
+    why = models.TextField(blank=True, default="", help_text="Message or reason, for people")
+    data = models.JSONField(default=dict, blank=True)
+    is_terminal = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["task", "id"], name="event_task")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "attempt"], condition=Q(is_terminal=True), name="event_one_end_per_attempt"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.task_id}"

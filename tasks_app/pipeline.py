@@ -1,0 +1,151 @@
+"""The publisher: wakes workers up, by one Celery chain for a batch of ids. It never blocks and never raises.
+
+The chain's links are named in settings.TASK_PIPELINE. A batch is what gathered while the last message was being
+confirmed: one task when idle, up to BATCH under load. Only short work shares a message, and only on its first attempt.
+`published_at` is stamped after the broker's confirmation; what could not be published waits for the sweep.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from celery import Celery, chain, current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from kombu import Connection, Producer
+
+from tasks_app import topology
+from tasks_app.background import Drain
+from tasks_app.models import Task, TaskStatus
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+HARD_LIMIT_MARGIN = 60
+"""Seconds between a task's own limits, kept by the watchdog, and Celery's, which is only a backstop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wakeup:
+    """One id to publish. `tail`: the work is over, only the rest of the chain is wanted."""
+
+    task_id: uuid.UUID
+    attempt: int = 0
+    solo: bool = True
+    priority: int = 0
+    timeout: int = 0
+    tail: bool = False
+
+
+def publish_after_commit(tasks: Sequence[Task]) -> None:
+    """Hands PENDING, due tasks to the publisher once the transaction is committed."""
+    wakeups = [_wakeup(task) for task in tasks]
+    if wakeups:
+        transaction.on_commit(lambda: publisher.put(wakeups), robust=True)
+
+
+def publish_tail_after_commit(task_id: uuid.UUID) -> None:
+    """Has the links after the first told about a task that ended, or changed, outside a chain."""
+    transaction.on_commit(lambda: publisher.put([Wakeup(task_id=task_id, tail=True)]), robust=True)
+
+
+def publish_now(tasks: Iterable[Task]) -> int:
+    """For the sweep: publishes in the calling thread and returns how many went out before the first error, if any."""
+    return _sweeper.send([_wakeup(task) for task in tasks])
+
+
+def _wakeup(task: Task) -> Wakeup:
+    return Wakeup(
+        task_id=task.pk, attempt=task.attempt, solo=task.solo, priority=task.priority, timeout=task.timeout
+    )
+
+
+class Sender:
+    """Owns a broker connection and sends chains over it. Used by one thread only."""
+
+    def __init__(self) -> None:
+        self._producer: Producer | None = None
+        self._broken = False
+
+    def send(self, wakeups: Sequence[Wakeup]) -> int:
+        """Publishes and stamps, batch by batch. Stops at the first batch that fails: the sweep finds the rest."""
+        sent = 0
+        for batch in _batches(wakeups):
+            now = timezone.now()
+            try:
+                self._publish(batch, now)
+            except Exception as error:  # kombu raises many kinds, NO_ROUTE is not even an OperationalError
+                if not self._broken:
+                    logger.warning("Cannot publish, tasks wait in the database until the broker is back: %s", error)
+                self._broken = True
+                break
+            if self._broken:
+                logger.info("Publishing again")
+            self._broken = False
+            _stamp(batch, now)
+            sent += len(batch)
+        return sent
+
+    def _publish(self, batch: Sequence[Wakeup], now: datetime) -> None:
+        message = _chain(batch, now)
+        if self._producer is None:
+            self._connect()
+            message.apply_async(producer=self._producer)
+            return
+        try:
+            message.apply_async(producer=self._producer)
+        except Exception:  # a connection that went stale while idle: a fresh one decides
+            self._connect()
+            message.apply_async(producer=self._producer)
+
+    def _connect(self) -> None:
+        if self._producer is not None:
+            with suppress(Exception):
+                self._producer.connection.collapse()
+            self._producer = None
+        connection: Connection = current_app.connection_for_write(
+            heartbeat=0,  # nobody would send heartbeats between two publishes; the confirm's time limit notices a dead peer
+            transport_options={"read_timeout": 2.0, "write_timeout": 2.0},
+        )
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=2.0)
+        topology.declare(connection)
+        self._producer = current_app.amqp.Producer(connection)
+
+
+def _batches(wakeups: Sequence[Wakeup]) -> Iterable[Sequence[Wakeup]]:
+    for wakeup in wakeups:
+        if wakeup.solo and not wakeup.tail:
+            yield [wakeup]
+    riders = sorted((w for w in wakeups if w.tail or not w.solo), key=lambda w: (w.tail, -w.priority))
+    for _, group in groupby(riders, key=lambda w: (w.tail, w.priority)):
+        items = list(group)
+        yield from (items[index : index + BATCH] for index in range(0, len(items), BATCH))
+
+
+def _chain(batch: Sequence[Wakeup], now: datetime) -> chain:
+    app: Celery = current_app._get_current_object()
+    ids = [str(wakeup.task_id) for wakeup in batch]
+    head, *tail = settings.TASK_PIPELINE
+    links = [app.signature(name, args=(ids,), immutable=True) for name in tail]
+    if not batch[0].tail:
+        limit = max(wakeup.timeout for wakeup in batch) + settings.GRACE_SECONDS + HARD_LIMIT_MARGIN
+        options = {"time_limit": limit, "priority": max(0, min(9, batch[0].priority))}
+        first = app.signature(head, args=(ids,), kwargs={"sent_at": now.isoformat()}, options=options, immutable=True)
+        links.insert(0, first)
+    return chain(*links)
+
+
+def _stamp(batch: Sequence[Wakeup], now: datetime) -> None:
+    for attempt in {wakeup.attempt for wakeup in batch if not wakeup.tail}:
+        ids = [wakeup.task_id for wakeup in batch if wakeup.attempt == attempt]
+        unclaimed = Task.objects.filter(pk__in=ids, attempt=attempt, status=TaskStatus.PENDING)
+        unclaimed.update(published_at=now)
+
+
+_sweeper = Sender()
+publisher: Drain[Wakeup] = Drain("publisher", Sender().send)

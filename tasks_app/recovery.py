@@ -1,0 +1,103 @@
+"""The sweep: finds what fell between the steps and sets it moving again. Safe to run anywhere, any number of times."""
+
+import logging
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tasks_app import lifecycle, pipeline
+from tasks_app.models import FINISHED, Task, TaskStatus
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+MOST_PUBLISHED = 1000
+UNPUBLISHED_AFTER = timedelta(seconds=5)
+LOST_AFTER = timedelta(seconds=30)
+OVERTAKEN_BY = timedelta(seconds=60)
+RECENT = 100
+
+
+def sweep(*, now: datetime | None = None) -> None:
+    """One round: expired leases, rows that nobody was woken for, retention. A bounded amount of work."""
+    now = now or timezone.now()
+    reclaim_expired(now=now)
+    republish(now=now)
+    forget_old(now=now)
+
+
+def reclaim_expired(*, now: datetime) -> int:
+    """PROCESSING without a sign of life → PENDING, or FAILED `worker_lost`. Returns how many."""
+    with transaction.atomic():
+        # Locked while we decide: a worker that renews its lease right now is not robbed.
+        expired = Task.objects.select_for_update(skip_locked=True).filter(
+            status=TaskStatus.PROCESSING, lease_expires_at__lt=now
+        )
+        tasks = list(expired.order_by("pk")[:BATCH])
+        for task in tasks:
+            logger.warning("Reclaiming task_id=%s title=%r from lost worker %s", task.pk, task.title, task.worker)
+        lifecycle.reclaim(tasks, who="sweep", why="The worker was lost: no sign of life during the lease.", now=now)
+    return len(tasks)
+
+
+def expire_leases(*, now: datetime) -> None:
+    """For a start that knows itself alone: every lease is over, whoever held it."""
+    Task.objects.filter(status=TaskStatus.PROCESSING).update(lease_expires_at=now - timedelta(seconds=1))
+    while reclaim_expired(now=now):
+        pass
+
+
+def forget_published(*, now: datetime) -> None:
+    """For a start whose broker's queues died with the last process: nothing counts as published, all that is due goes out."""
+    pending = Task.objects.filter(status=TaskStatus.PENDING)
+    pending.update(published_at=None)
+
+
+def republish(*, now: datetime) -> int:
+    """Publishes rows that are PENDING and due and whose message never was, or was lost. Returns how many.
+
+    Lost is: published over 30 s ago and the queue is empty; or overtaken, a message sent 60 s later has been worked on.
+    A row in a deep healthy backlog is neither.
+    """
+    # Nobody was told of a start that lay ahead when the row last changed; of the others the publisher was.
+    untold = Q(run_at__gt=F("updated_at")) | Q(updated_at__lt=now - UNPUBLISHED_AFTER)
+    wanted = Q(published_at=None) & untold
+    newest = Task.objects.filter(finished_at__isnull=False).order_by("-finished_at").values_list("published_at")
+    worked_on = [published for (published,) in newest[:RECENT] if published]
+    if worked_on:
+        wanted |= Q(published_at__lt=max(worked_on) - OVERTAKEN_BY)
+    stale = Task.objects.due(now).filter(published_at__lt=now - LOST_AFTER)
+    if stale.exists() and _queue_is_empty():
+        wanted |= Q(published_at__lt=now - LOST_AFTER)
+    rows = list(Task.objects.due(now).filter(wanted).order_by("-priority", "run_at")[:MOST_PUBLISHED])
+    sent = pipeline.publish_now(rows) if rows else 0
+    if sent:
+        logger.info("Published %d waiting tasks again", sent)
+    return sent
+
+
+def forget_old(*, now: datetime) -> int:
+    """Deletes finished tasks past their retention, if there is one. Returns how many."""
+    if not settings.TASK_RETENTION_DAYS:
+        return 0
+    old = Task.objects.filter(
+        status__in=FINISHED, finished_at__lt=now - timedelta(days=settings.TASK_RETENTION_DAYS)
+    )
+    ids = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
+    Task.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def _queue_is_empty() -> bool:
+    queue = current_app.amqp.queues["task_created"]
+    try:
+        with current_app.connection_for_write(heartbeat=0) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2.0)
+            return bool(queue(connection.default_channel).queue_declare(passive=True).message_count == 0)
+    except Exception as error:  # away, or the queue itself is gone: the publisher declares it again
+        logger.debug("Cannot ask for the length of the queue: %s", error)
+        return False

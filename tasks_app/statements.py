@@ -1,0 +1,127 @@
+"""The two batch statements, one text per database vendor: claim and settle many tasks in one round trip.
+
+Both lock rows in the order of their ids, so that overlapping batches never deadlock, and return the rows as they are
+afterwards; a row that is not returned was not ours to change.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from django.db import connection
+
+from tasks_app.models import Task
+
+_TABLE = Task._meta.db_table
+_NAMES = [field.column for field in Task._meta.concrete_fields]
+_QUALIFIED = ", ".join(f"task.{name}" for name in _NAMES)  # SQLite's RETURNING knows no alias, PostgreSQL needs it
+_PLAIN = ", ".join(_NAMES)
+
+_CLAIM_SET = f"""
+UPDATE {_TABLE} AS task SET
+    status = 'PROCESSING', attempt = attempt + 1, version = version + 1,
+    solo = solo OR %(alone)s, worker = %(worker)s, lease_expires_at = %(lease_expires_at)s,
+    started_at = %(now)s, updated_at = %(now)s, published_at = coalesce(published_at, %(sent_at)s),
+    progress = 0, message = '', error_code = '', error_message = '', cancel_requested_at = NULL
+"""
+_CLAIM = {
+    "postgresql": f"""
+WITH due AS (
+    SELECT id FROM {_TABLE}
+    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(now)s
+    ORDER BY id FOR UPDATE
+)
+{_CLAIM_SET} FROM due WHERE task.id = due.id RETURNING {_QUALIFIED}""",
+    "sqlite": f"""
+{_CLAIM_SET} WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND status = 'PENDING' AND run_at <= %(now)s
+RETURNING {_PLAIN}""",
+}
+
+# A cancellation that was requested before the attempt ended wins over however it ended.
+_SETTLE_SET = f"""
+UPDATE {_TABLE} AS task SET
+    status = CASE WHEN task.cancel_requested_at IS NULL THEN item.status ELSE 'CANCELLED' END,
+    finished_at = CASE WHEN item.status = 'PENDING' AND task.cancel_requested_at IS NULL THEN NULL ELSE %(now)s END,
+    result = CASE WHEN task.cancel_requested_at IS NULL THEN {{result}} ELSE NULL END,
+    progress = item.progress, message = item.message,
+    error_code = item.error_code, error_message = item.error_message,
+    attempts_uncounted = attempts_uncounted + item.uncounted,
+    solo = task.solo OR item.solo,
+    run_at = coalesce(item.run_at, task.run_at),
+    published_at = CASE WHEN item.status = 'PENDING' THEN NULL ELSE task.published_at END,
+    lease_expires_at = NULL, worker = '', version = version + 1, updated_at = %(now)s
+"""
+_SETTLE = {
+    "postgresql": f"""
+WITH item AS (
+    SELECT item.* FROM {_TABLE} AS task
+    JOIN json_to_recordset(%(items)s::json) AS item (
+        id uuid, attempt integer, status text, progress smallint, message text, result text, error_code text,
+        error_message text, run_at timestamptz, uncounted integer, solo boolean
+    ) ON task.id = item.id AND task.attempt = item.attempt
+    WHERE task.status = 'PROCESSING' ORDER BY task.id FOR UPDATE OF task
+)
+{_SETTLE_SET.format(result="item.result::jsonb")}
+FROM item WHERE task.id = item.id RETURNING {_QUALIFIED}""",
+    "sqlite": f"""
+WITH item AS (
+    SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'status' AS status,
+        value ->> 'progress' AS progress, value ->> 'message' AS message, value ->> 'result' AS result,
+        value ->> 'error_code' AS error_code, value ->> 'error_message' AS error_message,
+        value ->> 'run_at' AS run_at, value ->> 'uncounted' AS uncounted, value ->> 'solo' AS solo
+    FROM json_each(%(items)s)
+)
+{_SETTLE_SET.format(result="item.result")}
+FROM item WHERE task.id = item.id AND task.attempt = item.attempt AND task.status = 'PROCESSING'
+RETURNING {_PLAIN}""",
+}
+
+
+class SettleItem(TypedDict):
+    """How one attempt ended, as the settle statement reads it. `result` is JSON text."""
+
+    id: uuid.UUID
+    attempt: int
+    status: str
+    progress: int
+    message: str
+    result: str | None
+    error_code: str
+    error_message: str
+    run_at: datetime | None
+    uncounted: int
+    solo: bool
+
+
+def claim(
+    ids: Sequence[uuid.UUID], *, worker: str, now: datetime, lease_expires_at: datetime, sent_at: datetime | None
+) -> list[Task]:
+    """PENDING and due → PROCESSING, attempt + 1, leased to `worker`. Returns the rows claimed, in the order of `ids`."""
+    keys: Any = list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])
+    parameters = {
+        "ids": keys,
+        "alone": len(ids) == 1,
+        "worker": worker,
+        "now": _time(now),
+        "lease_expires_at": _time(lease_expires_at),
+        "sent_at": _time(sent_at),
+    }
+    order = {key: index for index, key in enumerate(ids)}
+    return sorted(Task.objects.raw(_CLAIM[connection.vendor], parameters), key=lambda task: order[task.id])
+
+
+def settle(items: Sequence[SettleItem], *, now: datetime) -> list[Task]:
+    """PROCESSING in exactly this attempt → as each item says. Returns the rows settled; the others were superseded."""
+    texts = [{**item, "id": _key(item["id"]), "run_at": _time(item["run_at"])} for item in items]
+    parameters = {"items": json.dumps(texts, default=str), "now": _time(now)}
+    return list(Task.objects.raw(_SETTLE[connection.vendor], parameters))
+
+
+def _key(value: uuid.UUID) -> str:
+    return str(value) if connection.vendor == "postgresql" else value.hex
+
+
+def _time(value: datetime | None) -> Any:
+    return None if value is None else connection.ops.adapt_datetimefield_value(value)

@@ -1,0 +1,14 @@
+"""Celery's entry points; each hands over at once."""
+
+import uuid
+from datetime import datetime
+
+from celery import shared_task
+
+from tasks_app import runner
+
+
+@shared_task(name="tasks_app.process_tasks")
+def process_tasks(ids: list[str], *, sent_at: str | None = None) -> None:
+    """First link of the pipeline: does what is due of `ids`. Returns also after failures, which are recorded state."""
+    runner.run([uuid.UUID(key) for key in ids], sent_at=datetime.fromisoformat(sent_at) if sent_at else None)

@@ -1,0 +1,129 @@
+"""One thread in each process that runs handlers. It renews leases, passes on cancellations and deadlines, settles what is
+finished in a batch whose next item takes long, and ends attempts that do not heed a stop.
+
+A handler is asked first (`context.cancelled`). After the grace time its task is settled without it; in a prefork child the
+process then ends, which stops the handler for good, while a thread can only be fenced: it is counted in `stuck`.
+"""
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from billiard.process import current_process
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
+
+from tasks_app.lifecycle import lease_end
+from tasks_app.models import Task, TaskStatus
+
+if TYPE_CHECKING:
+    from tasks_app.runner import Batch
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+LOOK_SECONDS = 1.0
+EXIT_CODE = 70
+"""Of a prefork child that had to be ended (EX_SOFTWARE, sysexits.h)."""
+
+
+class Watchdog:
+    """Watches the batches that this process is working on."""
+
+    def __init__(self) -> None:
+        self.stuck = 0
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._batches: set[Batch] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._renewed_at = self._looked_at = 0.0
+
+    def watch(self, batch: "Batch") -> None:
+        """From now on this batch's leases are renewed."""
+        with self._lock:
+            self._batches.add(batch)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def forget(self, batch: "Batch") -> None:
+        """The batch is over."""
+        with self._lock:
+            self._batches.discard(batch)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                batches = list(self._batches)
+                if not batches:
+                    self._wake.clear()
+            if not batches:
+                self._wake.wait()
+                self._renewed_at = self._looked_at = time.monotonic()
+                continue
+            try:
+                self._tick(batches)
+            except DatabaseError as error:  # the database is away: leases run on, the runner waits for it too
+                logger.warning("Cannot renew leases: %s", error)
+            except Exception:
+                logger.exception("The watchdog stumbled")
+            time.sleep(TICK_SECONDS)
+
+    def _tick(self, batches: "list[Batch]") -> None:
+        now = time.monotonic()
+        for batch in batches:
+            batch.check_deadline()
+            if batch.overdue():
+                self._end(batch)
+        if now - self._looked_at < LOOK_SECONDS:
+            for batch in batches:
+                batch.settle_waiting()
+            return
+        close_old_connections()
+        self._looked_at = now
+        self._look(batches)
+        if now - self._renewed_at >= settings.LEASE_SECONDS / 3:
+            self._renew(batches)
+            self._renewed_at = now
+        for batch in batches:
+            batch.settle_waiting()
+            batch.flush_progress()
+
+    def _look(self, batches: "list[Batch]") -> None:
+        """Notices cancellations, and attempts that are no longer ours."""
+        mine = {attempt.task.pk: attempt for batch in batches for attempt in batch.open_attempts()}
+        rows = Task.objects.filter(pk__in=mine, status=TaskStatus.PROCESSING)
+        seen = {row[0]: row[1:] for row in rows.values_list("pk", "attempt", "cancel_requested_at")}
+        for key, attempt in mine.items():
+            number, cancel_requested_at = seen.get(key, (None, None))
+            if number != attempt.task.attempt:
+                attempt.stop("lost")
+            elif cancel_requested_at is not None:
+                attempt.stop("cancelled")
+
+    def _renew(self, batches: "list[Batch]") -> None:
+        for batch in batches:
+            ids = [attempt.task.pk for attempt in batch.open_attempts()]
+            leased = Task.objects.filter(pk__in=ids, worker=batch.worker, status=TaskStatus.PROCESSING)
+            leased.update(lease_expires_at=lease_end(timezone.now()))
+
+    def _end(self, batch: "Batch") -> None:
+        batch.abandon()
+        if current_process().name != "MainProcess":  # a prefork child: ending it stops the handler for good
+            logger.error("Ending this worker process: its handler does not heed a stop")
+            logging.shutdown()
+            os._exit(EXIT_CODE)
+        self.stuck += 1
+        logger.error("A handler does not heed a stop; its thread goes on without effect (%d so far)", self.stuck)
+        self.forget(batch)
+
+
+watchdog = Watchdog()
