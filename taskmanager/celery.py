@@ -46,3 +46,14 @@ def check_connections(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@signals.worker_ready.connect
+def sweep_beside_the_notifier(**_: Any) -> None:
+    """Each notifier carries the timer of the sweep; an advisory lock lets one at a time work."""
+    from django.conf import settings
+
+    from taskmanager.sweeper import Sweeper
+
+    if settings.ROLE == "notifier":
+        Sweeper().start()
