@@ -60,9 +60,7 @@ def is_loopback(address: Address) -> bool:
 
 def is_forbidden(address: Address) -> bool:
     """Whether no setting may open this: "this host", and metadata, also when carried inside IPv6."""
-    return _within(address, _THIS_HOST) or any(
-        _within(it, _METADATA) for it in (address, *_carried_ipv4(address))
-    )
+    return _within(address, _THIS_HOST) or any(_within(it, _METADATA) for it in (address, *_carried_ipv4(address)))
 
 
 def _within(address: Address, networks: tuple[Network, ...]) -> bool:

@@ -186,7 +186,12 @@ class _TLSPool(HTTPSConnectionPool):
 
 def pool_classes(line: Line, context: ssl.SSLContext) -> dict[str, Callable[..., HTTPConnectionPool]]:
     """For `PoolManager.pool_classes_by_scheme`: pools whose connections all go through this line."""
-    return {"http": partial(_Pool, line=line), "https": partial(_TLSPool, line=line, ssl_context=context)}
+
+    def tls_pool(host: str, port: int, **options: Any) -> HTTPSConnectionPool:
+        # Ours last: requests 2.32 brings a context of its own.
+        return _TLSPool(host, port, **options | {"line": line, "ssl_context": context, "cert_reqs": "CERT_REQUIRED"})
+
+    return {"http": partial(_Pool, line=line), "https": tls_pool}
 
 
 def _resolve(resolver: Resolver, host: str, port: int, *, seconds: float) -> list[Address]:

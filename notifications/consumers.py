@@ -21,7 +21,7 @@ LOOK_BACK = 100
 MOST_REPLAYED = 1000
 
 
-class StatusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+class StatusConsumer(AsyncWebsocketConsumer):
     """Frames: `{"task_id", "status", "updated_at", "version", "cursor", "message"?}`.
 
     `?since=CURSOR` first replays what was missed, a little too much rather than too little: keep the highest version. If
@@ -54,7 +54,7 @@ class StatusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.send(text_data=orjson.dumps(frame).decode())
 
     def _may_see(self, owner_id: int | None) -> bool:
-        return self.sees_all or owner_id == self.user.pk
+        return bool(self.sees_all or owner_id == self.user.pk)
 
     def _missed(self, since: int) -> list[dict[str, Any]]:
         events = TaskEvent.objects.filter(task__in=Task.objects.visible_to(self.user)).exclude(what__in=NO_STATUS)
@@ -65,7 +65,7 @@ class StatusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return [payloads.event_frame(event) for event in events.filter(pk__gt=since - LOOK_BACK).order_by("pk")]
 
 
-class NoSuchSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
+class NoSuchSocket(AsyncWebsocketConsumer):
     """Any other path: refused, without a traceback in the log."""
 
     async def connect(self) -> None:

@@ -148,7 +148,11 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *,
 
 
 def next_wait(
-    attempts: int, exchange: Exchange, *, now: datetime, uniform: Callable[[float, float], float] = random.uniform
+    attempts: int,
+    exchange: Exchange,
+    *,
+    now: datetime,
+    uniform: Callable[[float, float], float] = random.uniform,
 ) -> tuple[float | None, str]:
     """Seconds until the next attempt (None: there is none) and the reason in words."""
     what = f"answered {exchange.status}" if exchange.status else exchange.error_message or exchange.error_code

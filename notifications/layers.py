@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, cast
 
 import orjson
 import redis
-from channels.layers import InMemoryChannelLayer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 logger = logging.getLogger(__name__)
@@ -17,7 +17,20 @@ STATUS_CHANNEL = "task.status"
 """Redis channel on which any client reads status changes as plain JSON."""
 
 
-class InProcessLayer(InMemoryChannelLayer):  # type: ignore[misc]
+class AnnouncingLayer(Protocol):
+    """What this product asks of a channel layer besides Channels' own interface."""
+
+    def announce(self, group: str, message: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def ping(self) -> None: ...
+
+
+def current() -> AnnouncingLayer:
+    """The layer of settings.CHANNEL_LAYERS."""
+    return cast(AnnouncingLayer, get_channel_layer())
+
+
+class InProcessLayer(InMemoryChannelLayer):
     """Channels' own layer, usable from other threads: it wakes the server's loop, which the stock layer does not
     (a message then waits up to a second)."""
 
@@ -34,7 +47,6 @@ class InProcessLayer(InMemoryChannelLayer):  # type: ignore[misc]
             return
         with suppress(RuntimeError):  # the loop was closed this very moment: nobody is left to tell
             loop.call_soon_threadsafe(lambda: loop.create_task(self.group_send(group, dict(message))))
-
 
     def ping(self) -> None:
         """Always there."""

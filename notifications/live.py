@@ -7,9 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from channels.layers import get_channel_layer
-
-from notifications import payloads
+from notifications import layers, payloads
 from tasks_app.background import Drain
 from tasks_app.models import TaskEvent
 from tasks_app.signals import TaskChange
@@ -26,7 +24,7 @@ def announce(changes: list[TaskChange]) -> None:
     items = [_item(change) for change in changes]
     frames = [item["frame"] for item in items if item["frame"]]
     try:
-        get_channel_layer().announce(GROUP, {"type": "tasks.changed", "items": items}, frames)
+        layers.current().announce(GROUP, {"type": "tasks.changed", "items": items}, frames)
     except Exception as error:  # redis's errors are many; watching is never worth a task
         if not _state["broken"]:
             logger.warning("Live updates are not getting through: %s", error)

@@ -97,7 +97,11 @@ def topic_event(change: TaskChange, task: Task | None) -> dict[str, Any]:
     """The body of a `task.topic` message. `task` is the row as it is now, None if it is gone."""
     if change.what == What.SUBMITTED:
         payload = task.payload if task else None
-        return {"task_id": str(change.task_id), "payload": payload, "requested_at": timestamp(change.updated_at)}
+        return {
+            "task_id": str(change.task_id),
+            "payload": payload,
+            "requested_at": timestamp(change.updated_at),
+        }
     body: dict[str, Any] = {"event": event_type(change.what), **status_frame(change)}
     if task is not None:
         body |= {"id": str(task.pk), "title": task.title, "description": task.description, "done": task.done}

@@ -31,7 +31,9 @@ def wake(*, now: datetime) -> int:
     # A first attempt is the chain's; it gets a moment. A wake-up that led nowhere is repeated.
     forgotten = Q(woken_at=None, attempts__gt=0) | Q(woken_at=None, next_attempt_at__lt=now - CHAIN_FIRST)
     lost = Q(woken_at__lt=now - WOKEN_AGAIN)
-    ids = list(deliveries.due(now).filter(forgotten | lost).order_by("next_attempt_at").values_list("pk", flat=True)[:MOST])
+    ids = list(
+        deliveries.due(now).filter(forgotten | lost).order_by("next_attempt_at").values_list("pk", flat=True)[:MOST]
+    )
     sent = []
     try:
         for delivery_id in ids:

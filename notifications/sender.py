@@ -138,13 +138,9 @@ def self_check() -> None:
     for host in ("http://http.invalid", "https://https.invalid"):
         exchange = send(host, body=b"", headers={}, policy=policy, resolver=metadata_address)
         if exchange.error_code != "blocked":
-            raise RuntimeError(
-                f"The egress rules are bypassed: {exchange.error_detail}. Pin requests and urllib3."
-            )
+            raise RuntimeError(f"The egress rules are bypassed: {exchange.error_detail}. Pin requests and urllib3.")
     if asked != ["http.invalid", "https.invalid"]:
-        raise RuntimeError(
-            f"The egress rules were not asked for each host: {asked}. Pin requests and urllib3."
-        )
+        raise RuntimeError(f"The egress rules were not asked for each host: {asked}. Pin requests and urllib3.")
 
 
 class _Adapter(HTTPAdapter):
@@ -161,9 +157,7 @@ class _Adapter(HTTPAdapter):
         """Nothing to add: the context verifies already, and was read from its file once, not every time."""
 
 
-def _exchange(
-    request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str
-) -> dict[str, Any]:
+def _exchange(request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str) -> dict[str, Any]:
     adapter = _Adapter(line, _tls_context(ca_bundle or DEFAULT_CA_BUNDLE_PATH))
     try:
         response = adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))

@@ -144,9 +144,7 @@ class EgressPolicy:
         """The policy of the WEBHOOK_* settings. Raises ImproperlyConfigured, naming the one that is wrong."""
         return cls(
             allowed_networks=_read(source, "WEBHOOK_ALLOWED_NETWORKS", _allowed_networks),
-            allowed_origins=_read(
-                source, "WEBHOOK_URL", lambda url: frozenset([Origin.parse(url)] if url else [])
-            ),
+            allowed_origins=_read(source, "WEBHOOK_URL", lambda url: frozenset([Origin.parse(url)] if url else [])),
             allow_http=source.WEBHOOK_ALLOW_HTTP,
             ports=_read(source, "WEBHOOK_PORTS", lambda texts: frozenset(map(int, texts))),
             denied_hosts=_read(source, "WEBHOOK_DENIED_HOSTS", _normal_patterns),
@@ -189,14 +187,10 @@ def check_url(url: str, policy: EgressPolicy) -> Target:
     normal = f"{origin.scheme}://{shown_host}{shown_port}{path}{query}"
     if len(normal) > MAX_URL_CHARACTERS:
         raise _too_long()
-    return Target(
-        url=normal, scheme=origin.scheme, host=origin.host, port=origin.port, path=path, ground=ground
-    )
+    return Target(url=normal, scheme=origin.scheme, host=origin.host, port=origin.port, path=path, ground=ground)
 
 
-def check_address(
-    ip: str | Address, port: int, policy: EgressPolicy, *, ground: Ground = Ground.RULES
-) -> Reach:
+def check_address(ip: str | Address, port: int, policy: EgressPolicy, *, ground: Ground = Ground.RULES) -> Reach:
     """What kind of address this is, if we may connect to it on this port. Raises TargetRefused.
 
     `ground` is the target's: it widens the rule for the operator's own origins and narrows it for loopback.
@@ -284,13 +278,11 @@ def _normal_host(host: str) -> str:
 
 
 def _encoded(label: str) -> str:
-    # The Kelvin sign has an ASCII lower case, and idna takes three other characters for a dot.
+    """One label's A-label (RFC 5890). A result with a dot in it, for idna takes others for dots, is no _LABEL."""
+    # The Kelvin sign is the one character with an ASCII lower case.
     if any(character.lower().isascii() for character in label if not character.isascii()):
         raise ValueError(label)
-    encoded = idna.encode(label.lower(), strict=True, std3_rules=True).decode("ascii")
-    if "." in encoded:
-        raise ValueError(label)
-    return encoded
+    return idna.encode(label.lower(), strict=True, std3_rules=True).decode("ascii")
 
 
 def _literal(host: str) -> Address | None:

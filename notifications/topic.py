@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from celery import current_app
 from django.conf import settings
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Exchange, Producer, Queue
 
 from notifications import payloads
+from tasks_app import broker
 from tasks_app.background import Drain
 from tasks_app.models import Task, TaskEvent
 from tasks_app.signals import TaskChange
@@ -27,24 +27,20 @@ UPDATED = Queue(
 )  # fmt: skip
 
 
-def declare(connection: Connection) -> None:
-    """Makes sure that the exchange and the queue exist. Only AMQP has other services to tell."""
-    if connection.transport.driver_type == "amqp":
-        with connection.channel() as channel:
-            UPDATED(channel).declare()
-
-
 class TopicSender:
     """Owns a broker connection; used by one thread only."""
 
     def __init__(self) -> None:
+        self._connection: Any = None
         self._producer: Producer | None = None
         self._broken = False
 
     def send(self, changes: Sequence[TaskChange]) -> None:
         """Sends what gathered, or drops it with one line in the log while the broker is away."""
         told = [change for change in changes if payloads.event_type(change.what)]
-        needed = {change.task_id for change in told if change.what in (TaskEvent.What.SUBMITTED, TaskEvent.What.UPDATED)}
+        needed = {
+            change.task_id for change in told if change.what in (TaskEvent.What.SUBMITTED, TaskEvent.What.UPDATED)
+        }
         tasks = Task.objects.in_bulk(needed) if needed else {}
         try:
             for change in told:
@@ -59,18 +55,15 @@ class TopicSender:
 
     def _publish(self, routing_key: str, body: dict[str, Any]) -> None:
         if self._producer is None:
-            connection = current_app.connection_for_write(
-                heartbeat=0, transport_options={"read_timeout": 2.0, "write_timeout": 2.0, "confirm_publish": False}
-            )
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2.0)
-            declare(connection)
-            self._producer = Producer(connection, exchange=TOPIC, serializer="json", auto_declare=False)
+            self._connection = broker.connect(confirm_publish=False)
+            broker.declare(self._connection, UPDATED)
+            self._producer = Producer(self._connection, exchange=TOPIC, serializer="json", auto_declare=False)
         self._producer.publish(body, routing_key=routing_key, delivery_mode=2)
 
     def _close(self) -> None:
         if self._producer is not None:
             with suppress(Exception):
-                self._producer.connection.collapse()
+                self._connection.collapse()
         self._producer = None
 
 

@@ -15,10 +15,8 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from notifications.identity import may_open  # noqa: E402
 from notifications.routing import router  # noqa: E402
 
-Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-
-def gate(inner: Application) -> Application:
+def gate(inner: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
     """Refuses a handshake with a foreign Host or Origin (403) before anything else looks at it."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -36,7 +36,7 @@ def _route(queue: str) -> dict[str, Any]:
 app.conf.task_queues = [_queue("task_created"), _queue("task_completed")]
 app.conf.task_routes = {"tasks_app.*": _route("task_created"), "notifications.*": _route("task_completed")}
 app.conf.task_default_queue = "task_created"
-app.conf.task_default_exchange = EXCHANGE.name
+app.conf.update(task_default_exchange=EXCHANGE.name)
 app.autodiscover_tasks()
 
 

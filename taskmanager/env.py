@@ -45,7 +45,9 @@ def flag(name: str, *, default: bool) -> bool:
     if not value:
         return default
     if value not in _TRUE | _FALSE:
-        raise ImproperlyConfigured(f"{name}={value!r} is neither on nor off: use 1, on, true, yes or 0, off, false, no.")
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is neither on nor off: use 1, on, true, yes or 0, off, false, no."
+        )
     return value in _TRUE
 
 

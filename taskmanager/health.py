@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from celery import current_app
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.http import HttpRequest, JsonResponse
+
+from notifications import layers
+from tasks_app import broker
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +63,12 @@ def _database() -> str:
 
 
 def _broker() -> str:
-    with current_app.connection_for_write(heartbeat=0) as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, timeout=LIMIT_SECONDS)
+    with broker.connect():
         return "rabbitmq" if settings.RABBITMQ_URL else "in-process"
 
 
 def _channel_layer() -> str:
-    get_channel_layer().ping()
+    layers.current().ping()
     return "redis" if settings.REDIS_URL else "in-process"
 
 

@@ -64,9 +64,16 @@ def _database(url: str) -> dict[str, Any]:
         return {**parsed, "OPTIONS": SQLITE_OPTIONS}
     if not parsed["NAME"]:
         raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host:5432/name.")
-    options = {"connect_timeout": 5, "application_name": f"taskmanager {ROLE}".strip(), **parsed.get("OPTIONS", {})}
+    options = {
+        "connect_timeout": 5,
+        "application_name": f"taskmanager {ROLE}".strip(),
+        **parsed.get("OPTIONS", {}),
+    }
     parsed |= {"OPTIONS": options, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
-    if ROLE in ("notifier", "live"):  # many threads, few connections: closed before any HTTP, so that none is starved
+    if ROLE in (
+        "notifier",
+        "live",
+    ):  # many threads, few connections: closed before any HTTP, so that none is starved
         parsed |= {"CONN_MAX_AGE": 0}
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
     return parsed
@@ -99,7 +106,9 @@ if CORS_ALLOW_ALL_ORIGINS:
     CORS_ALLOWED_ORIGINS = []
 for _origin in CORS_ALLOWED_ORIGINS:
     if "://" not in _origin or _origin.rstrip("/").count("/") != 2 or _origin.endswith("/"):
-        raise ImproperlyConfigured(f"CORS_ALLOW_ORIGINS: {_origin!r} is no origin of the form https://host or http://host:port.")
+        raise ImproperlyConfigured(
+            f"CORS_ALLOW_ORIGINS: {_origin!r} is no origin of the form https://host or http://host:port."
+        )
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "if-match", "x-csrftoken"]
 CORS_EXPOSE_HEADERS = ["link", "location", "retry-after", "etag"]
 CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS
@@ -207,7 +216,9 @@ RABBITMQ_CONNECT_BACKOFF = env.seconds("RABBITMQ_CONNECT_BACKOFF", default=1, ma
 WORKER_PREFETCH = env.integer("WORKER_PREFETCH", default=WORKER_CONCURRENCY, minimum=1, maximum=100_000)
 
 CELERY_BROKER_URL = RABBITMQ_URL or "memory://localhost/"  # without a host: one warning for each connection
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"confirm_publish": True} if RABBITMQ_URL else {"polling_interval": 0.01}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {"confirm_publish": True} if RABBITMQ_URL else {"polling_interval": 0.01}
+)
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
@@ -218,7 +229,12 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_ACKS_ON_FAILURE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.05}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.05,
+    "interval_max": 0.05,
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = math.ceil(WORKER_PREFETCH / WORKER_CONCURRENCY)

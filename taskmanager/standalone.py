@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from typing import IO
+from typing import IO, Any
 
 from celery.worker import WorkController
 from django.conf import settings
@@ -21,15 +21,16 @@ from django.db import connection
 from django.utils import timezone
 
 from notifications import live
-from tasks_app import recovery
 from taskmanager import sweeper
 from taskmanager.celery import app
+from tasks_app import recovery
 
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 2.0
 READY_SECONDS = 15
-NOTIFIER_THREADS = 8
+QUEUES = {"task_created": 0, "task_completed": 8}
+"""Queue → threads; 0: as many as the command line says. Webhooks have threads of their own."""
 
 
 class CannotStart(Exception):
@@ -51,11 +52,11 @@ def run(*, threads: int) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     password = _make_admin()
     _take_back()
-    workers = [_worker("task_created", threads), _worker("task_completed", NOTIFIER_THREADS)]
+    workers = [_worker(queue, size or threads) for queue, size in QUEUES.items()]
     sweep = sweeper.Sweeper()
     sweep.start()
     try:
-        _serve(workers, password=password)
+        _serve(password=password)
     finally:
         sweep.stop()
         live.announcer.flush(timeout=0.2)
@@ -117,7 +118,7 @@ def _take_back() -> None:
     recovery.forget_published(now=now)
 
 
-def _worker(queue: str, threads: int) -> tuple[WorkController, threading.Thread]:
+def _worker(queue: str, threads: int) -> threading.Thread:
     ready = threading.Event()
     worker = WorkController(
         app=app, hostname=f"{queue}@standalone", pool="threads", concurrency=threads, queues=[queue], without_gossip=True,
@@ -127,21 +128,22 @@ def _worker(queue: str, threads: int) -> tuple[WorkController, threading.Thread]
     thread.start()
     if not ready.wait(READY_SECONDS):
         raise CannotStart(f"The worker for {queue} did not start within {READY_SECONDS} s.")
-    return worker, thread
+    return thread
 
 
-def _serve(workers: list[tuple[WorkController, threading.Thread]], *, password: str) -> None:
+def _serve(*, password: str) -> None:
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server
     from twisted.internet import reactor
 
     from taskmanager.asgi import application
 
-    def stop_workers() -> None:
+    def stop_workers(*_: object) -> None:
         # Setting worker.state.should_stop costs two seconds each time: the consumer sleeps. A message wakes it.
-        app.control.shutdown(destination=[worker.hostname for worker, _ in workers])
+        app.control.shutdown(destination=[f"{queue}@standalone" for queue in QUEUES])
 
-    reactor.addSystemEventTrigger("before", "shutdown", stop_workers)  # type: ignore[attr-defined]
+    trigger: Any = reactor  # its types do not know the method
+    trigger.addSystemEventTrigger("before", "shutdown", stop_workers)
     Server(
         application=application, ping_interval=10, ping_timeout=20, server_name=None, application_close_timeout=1,
         endpoints=build_endpoint_description_strings(host=settings.HOST, port=settings.PORT),
@@ -161,22 +163,21 @@ def _announce(password: str) -> None:
     ]
     if password:
         lines += [
-            f"          user: admin   password: {password}   (shown this once; "
-            "later: manage.py changepassword admin)",
+            f"          user: admin   password: {password}   (shown this once; later: manage.py changepassword admin)",
         ]
         if settings.WEBHOOK_URL:
             lines.append(f"  Webhooks are signed with {settings.WEBHOOK_URL_SECRET}")
+    body = '{"title": "Hello", "payload": {"message": "It works", "seconds": 1}}'
     lines += [
         "  Try it:",
-        f"    curl -X POST {url}/tasks -H 'content-type: application/json' "
-        "-d '{\"title\": \"Hello\", \"payload\": {\"message\": \"It works\", \"seconds\": 1}}'",
+        f"    curl -X POST {url}/tasks -H 'content-type: application/json' -d '{body}'",
         "  Stop with Ctrl-C. Tasks are kept in " + str(settings.DATA_DIR),
         "",
     ]
     print("\n".join(lines), flush=True)
 
 
-def _wait_for_workers(workers: list[tuple[WorkController, threading.Thread]]) -> None:
+def _wait_for_workers(workers: list[threading.Thread]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    for _, thread in workers:
+    for thread in workers:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -4,12 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from celery import current_app
 from django.conf import settings
 from django.db import connection
 
 from notifications import topic
-from tasks_app import topology
+from tasks_app import broker
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +32,9 @@ def wait_for_broker() -> None:
     """RABBITMQ_CONNECT_ATTEMPTS tries, RABBITMQ_CONNECT_BACKOFF seconds apart; then declares. Raises ServiceUnavailable."""
 
     def declare() -> None:
-        with current_app.connection_for_write(heartbeat=0) as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=5.0)
-            topology.declare(broker)
-            topic.declare(broker)
+        with broker.connect() as connection:
+            broker.declare(connection)
+            broker.declare(connection, topic.UPDATED)
 
     attempts, backoff = settings.RABBITMQ_CONNECT_ATTEMPTS, settings.RABBITMQ_CONNECT_BACKOFF
     _insist(declare, "RABBITMQ_URL", attempts=attempts, backoff=backoff)

@@ -22,7 +22,7 @@ class Drain(Generic[T]):
     After a fork the child starts with an empty queue and a thread of its own.
     """
 
-    def __init__(self, name: str, handle: Callable[[list[T]], None], *, capacity: int = 100_000) -> None:
+    def __init__(self, name: str, handle: Callable[[list[T]], object], *, capacity: int = 100_000) -> None:
         self.name, self.handle, self.capacity = name, handle, capacity
         self.dropped = 0
         self._reset()

@@ -50,7 +50,6 @@ def allowed_origin(headers: Mapping[str, str]) -> bool:
     return scheme in ("http", "https") and host.lower() == headers.get("host", "").lower()
 
 
-
 def _is_own_machine(headers: Mapping[str, str], peer: str) -> bool:
     if any(name in headers for name in _FORWARDING):
         return False

@@ -79,9 +79,7 @@ def submit(new: NewTask, *, owner_id: int | None, who: str, now: datetime | None
     return submit_many([new], owner_id=owner_id, who=who, now=now)[0]
 
 
-def submit_many(
-    batch: Sequence[NewTask], *, owner_id: int | None, who: str, now: datetime | None = None
-) -> list[Task]:
+def submit_many(batch: Sequence[NewTask], *, owner_id: int | None, who: str, now: datetime | None = None) -> list[Task]:
     """Takes all or none in. The errors of InvalidTask carry the index of the task where there are several."""
     now = now or timezone.now()
     errors: dict[str, str] = {}
@@ -138,7 +136,13 @@ def start(
 
 
 def report_progress(
-    task_id: uuid.UUID, *, attempt: int, progress: int, message: str, logs: Sequence[str] = (), now: datetime | None = None
+    task_id: uuid.UUID,
+    *,
+    attempt: int,
+    progress: int,
+    message: str,
+    logs: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> bool:
     """Writes down what a running attempt says. False: the attempt was taken away, nothing was written."""
     now = now or timezone.now()
@@ -275,7 +279,7 @@ def update(task_id: uuid.UUID, changes: Mapping[str, Any], *, who: str, now: dat
     """
     now = now or timezone.now()
     if unknown := set(changes) - EDITABLE:
-        raise InvalidTask({name: "This field cannot be changed." for name in sorted(unknown)})
+        raise InvalidTask(dict.fromkeys(sorted(unknown), "This field cannot be changed."))
     with transaction.atomic():
         task = _locked(task_id, "update")
         changed = {name: value for name, value in changes.items() if getattr(task, name) != value}
@@ -286,7 +290,9 @@ def update(task_id: uuid.UUID, changes: Mapping[str, Any], *, who: str, now: dat
             raise InvalidTask(errors)
         late = sorted(ONLY_WHILE_PENDING & set(changed))
         if late and task.status != _P:
-            raise TransitionRefused(f"{', '.join(late)} can be changed only while the task is PENDING; it is {task.status}.")
+            raise TransitionRefused(
+                f"{', '.join(late)} can be changed only while the task is PENDING; it is {task.status}."
+            )
         if not changed:
             return task
         for name, value in changed.items():
@@ -310,7 +316,7 @@ def delete(task_id: uuid.UUID, *, who: str, now: datetime | None = None) -> None
         task.updated_at = now
         history.record([history.event(task, What.DELETED, who=who, at=now)])
         task.delete()
-        pipeline.publish_tail_after_commit([task_id])
+        pipeline.publish_tail_after_commit(task_id)
 
 
 def _locked(task_id: uuid.UUID, verb: str) -> Task:
@@ -335,7 +341,7 @@ def _finish(task: Task, status: TaskStatus, what: TaskEvent.What, *, who: str, w
         "status", "finished_at", "message", "lease_expires_at", "worker", "error_code", "error_message", "progress",
     ], now=now)  # fmt: skip
     history.record([history.event(task, what, who=who, why=why, at=now, attempt=attempt)])
-    pipeline.publish_tail_after_commit([task.pk])
+    pipeline.publish_tail_after_commit(task.pk)
 
 
 def _save(task: Task, fields: Sequence[str], *, now: datetime) -> None:

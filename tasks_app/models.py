@@ -11,7 +11,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AnonymousUser, User
 
 
 def new_id() -> uuid.UUID:
@@ -35,9 +35,9 @@ FINISHED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED})
 class TaskQuerySet(models.QuerySet["Task"]):
     """Questions that several rooms ask."""
 
-    def visible_to(self, user: "AbstractBaseUser | AnonymousUser", *, action: str = "view") -> "TaskQuerySet":
+    def visible_to(self, user: "User | AnonymousUser", *, action: str = "view") -> "TaskQuerySet":
         """All tasks for who may `action` (view, change, delete) any task, else the user's own."""
-        if user.is_active and user.has_perm(f"tasks_app.{action}_task"):  # type: ignore[union-attr]
+        if user.is_active and user.has_perm(f"tasks_app.{action}_task"):
             return self
         return self.filter(owner_id=user.pk)
 

@@ -12,14 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from celery import Celery, chain, current_app
+from celery import chain, current_app
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from kombu import Connection, Producer
+from kombu import Producer
 
-from tasks_app import topology
+from tasks_app import broker
 from tasks_app.background import Drain
 from tasks_app.models import Task, TaskStatus
 
@@ -50,7 +51,7 @@ def publish_after_commit(tasks: Sequence[Task]) -> None:
 
 
 def publish_tail_after_commit(task_id: uuid.UUID) -> None:
-    """Has the links after the first told about a task that ended, or changed, outside a chain."""
+    """Has the links after the first told of a task that ended, or changed, outside a chain."""
     transaction.on_commit(lambda: publisher.put([Wakeup(task_id=task_id, tail=True)]), robust=True)
 
 
@@ -60,15 +61,14 @@ def publish_now(tasks: Iterable[Task]) -> int:
 
 
 def _wakeup(task: Task) -> Wakeup:
-    return Wakeup(
-        task_id=task.pk, attempt=task.attempt, solo=task.solo, priority=task.priority, timeout=task.timeout
-    )
+    return Wakeup(task_id=task.pk, attempt=task.attempt, solo=task.solo, priority=task.priority, timeout=task.timeout)
 
 
 class Sender:
     """Owns a broker connection and sends chains over it. Used by one thread only."""
 
     def __init__(self) -> None:
+        self._connection: Any = None
         self._producer: Producer | None = None
         self._broken = False
 
@@ -106,15 +106,11 @@ class Sender:
     def _connect(self) -> None:
         if self._producer is not None:
             with suppress(Exception):
-                self._producer.connection.collapse()
+                self._connection.collapse()
             self._producer = None
-        connection: Connection = current_app.connection_for_write(
-            heartbeat=0,  # nobody would send heartbeats between two publishes; the confirm's time limit notices a dead peer
-            transport_options={"read_timeout": 2.0, "write_timeout": 2.0},
-        )
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=2.0)
-        topology.declare(connection)
-        self._producer = current_app.amqp.Producer(connection)
+        self._connection = broker.connect()
+        broker.declare(self._connection)
+        self._producer = current_app.amqp.Producer(self._connection)
 
 
 def _batches(wakeups: Sequence[Wakeup]) -> Iterable[Sequence[Wakeup]]:
@@ -128,14 +124,15 @@ def _batches(wakeups: Sequence[Wakeup]) -> Iterable[Sequence[Wakeup]]:
 
 
 def _chain(batch: Sequence[Wakeup], now: datetime) -> chain:
-    app: Celery = current_app._get_current_object()
     ids = [str(wakeup.task_id) for wakeup in batch]
     head, *tail = settings.TASK_PIPELINE
-    links = [app.signature(name, args=(ids,), immutable=True) for name in tail]
+    links = [current_app.signature(name, args=(ids,), immutable=True) for name in tail]
     if not batch[0].tail:
         limit = max(wakeup.timeout for wakeup in batch) + settings.GRACE_SECONDS + HARD_LIMIT_MARGIN
         options = {"time_limit": limit, "priority": max(0, min(9, batch[0].priority))}
-        first = app.signature(head, args=(ids,), kwargs={"sent_at": now.isoformat()}, options=options, immutable=True)
+        first = current_app.signature(
+            head, args=(ids,), kwargs={"sent_at": now.isoformat()}, options=options, immutable=True
+        )
         links.insert(0, first)
     return chain(*links)
 

@@ -3,13 +3,12 @@
 import logging
 from datetime import datetime, timedelta
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from tasks_app import lifecycle, pipeline
+from tasks_app import broker, lifecycle, pipeline
 from tasks_app.models import FINISHED, Task, TaskStatus
 
 logger = logging.getLogger(__name__)
@@ -84,20 +83,15 @@ def forget_old(*, now: datetime) -> int:
     """Deletes finished tasks past their retention, if there is one. Returns how many."""
     if not settings.TASK_RETENTION_DAYS:
         return 0
-    old = Task.objects.filter(
-        status__in=FINISHED, finished_at__lt=now - timedelta(days=settings.TASK_RETENTION_DAYS)
-    )
+    old = Task.objects.filter(status__in=FINISHED, finished_at__lt=now - timedelta(days=settings.TASK_RETENTION_DAYS))
     ids = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
     Task.objects.filter(pk__in=ids).delete()
     return len(ids)
 
 
 def _queue_is_empty() -> bool:
-    queue = current_app.amqp.queues["task_created"]
     try:
-        with current_app.connection_for_write(heartbeat=0) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2.0)
-            return bool(queue(connection.default_channel).queue_declare(passive=True).message_count == 0)
+        return broker.is_empty("task_created")
     except Exception as error:  # away, or the queue itself is gone: the publisher declares it again
         logger.debug("Cannot ask for the length of the queue: %s", error)
         return False

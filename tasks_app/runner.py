@@ -238,7 +238,9 @@ def _succeeded(attempt: Attempt, result: object) -> Outcome:
         raise PermanentError(f"The handler's result {error}", code="bad_result")
     text = json.dumps(result, ensure_ascii=False)
     if len(text.encode()) > MAX_RESULT_BYTES:
-        raise PermanentError(f"The handler's result is larger than {MAX_RESULT_BYTES:,} bytes.", code="result_too_large")
+        raise PermanentError(
+            f"The handler's result is larger than {MAX_RESULT_BYTES:,} bytes.", code="result_too_large"
+        )
     return _outcome(
         attempt, verb="succeed", progress=100, result=None if result is None else text,
         on_success=tuple(attempt.context.on_success_functions),

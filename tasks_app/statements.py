@@ -15,7 +15,7 @@ from django.db import connection
 from tasks_app.models import Task
 
 _TABLE = Task._meta.db_table
-_NAMES = [field.column for field in Task._meta.concrete_fields]
+_NAMES = [str(field.column) for field in Task._meta.concrete_fields]
 _QUALIFIED = ", ".join(f"task.{name}" for name in _NAMES)  # SQLite's RETURNING knows no alias, PostgreSQL needs it
 _PLAIN = ", ".join(_NAMES)
 
@@ -96,7 +96,12 @@ class SettleItem(TypedDict):
 
 
 def claim(
-    ids: Sequence[uuid.UUID], *, worker: str, now: datetime, lease_expires_at: datetime, sent_at: datetime | None
+    ids: Sequence[uuid.UUID],
+    *,
+    worker: str,
+    now: datetime,
+    lease_expires_at: datetime,
+    sent_at: datetime | None,
 ) -> list[Task]:
     """PENDING and due → PROCESSING, attempt + 1, leased to `worker`. Returns the rows claimed, in the order of `ids`."""
     keys: Any = list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])

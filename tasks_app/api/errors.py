@@ -18,11 +18,21 @@ from tasks_app.exceptions import InvalidTask, TaskError, TaskNotFound, Transitio
 
 logger = logging.getLogger(__name__)
 
-_STATUS: dict[type[TaskError], int] = {InvalidTask: 400, TaskNotFound: 404, TransitionRefused: 409, TaskError: 400}
+_STATUS: dict[type[TaskError], int] = {
+    InvalidTask: 400,
+    TaskNotFound: 404,
+    TransitionRefused: 409,
+    TaskError: 400,
+}
 
 
 def problem(
-    status: int, *, code: str, detail: str, errors: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    errors: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> HttpResponse:
     """One problem document."""
     body: dict[str, Any] = {
@@ -70,7 +80,9 @@ def _from_framework(error: exceptions.APIException) -> HttpResponse:
         return problem(400, code="invalid", detail=f"{name}: {text}" if name else text, errors=errors)
     detail = str(error.detail)
     if isinstance(error, exceptions.NotAuthenticated):
-        detail = "Say who you are: send a token (Authorization: Bearer …) or log in. ANONYMOUS_API decides who need not."
+        detail = (
+            "Say who you are: send a token (Authorization: Bearer …) or log in. ANONYMOUS_API decides who need not."
+        )
     code = error.get_codes()
     return problem(error.status_code, code=code if isinstance(code, str) else "invalid", detail=detail, headers=headers)
 
@@ -83,7 +95,9 @@ def _flat(detail: Any, path: str = "") -> dict[str, str]:
         pairs = [(f"{path}.{index}" if path else str(index), item) for index, item in enumerate(detail)]
     else:
         return {path: " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)}
-    return {name.removesuffix(".non_field_errors"): text for key, item in pairs for name, text in _flat(item, key).items()}
+    return {
+        name.removesuffix(".non_field_errors"): text for key, item in pairs for name, text in _flat(item, key).items()
+    }
 
 
 # ---- Django's own errors: JSON for programs, a page for browsers ----------------------------------------------------
@@ -97,7 +111,12 @@ def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpRe
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, 400, "bad_request", "The request is malformed, or its Host is not one of this server's names.")
+    return _answer(
+        request,
+        400,
+        "bad_request",
+        "The request is malformed, or its Host is not one of this server's names.",
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -21,8 +21,16 @@ def _is_short(payload: Mapping[str, Any]) -> bool:
     schema={
         "type": "object",
         "properties": {
-            "message": {"title": "Message", "description": "Passed on in the status event. Without it the task fails."},
-            "seconds": {"title": "Seconds of simulated work", "type": "number", "minimum": 0, "maximum": 3600},
+            "message": {
+                "title": "Message",
+                "description": "Passed on in the status event. Without it the task fails.",
+            },
+            "seconds": {
+                "title": "Seconds of simulated work",
+                "type": "number",
+                "minimum": 0,
+                "maximum": 3600,
+            },
         },
     },
     example={"message": "Hello", "seconds": 3},

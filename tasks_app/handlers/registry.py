@@ -56,9 +56,13 @@ def handler(
 
     def register(run: Run) -> Run:
         if kind in _handlers and _handlers[kind].run.__module__ != run.__module__:
-            raise ImproperlyConfigured(f"Kind {kind!r} has two handlers: {_handlers[kind].run.__module__}, {run.__module__}.")
+            raise ImproperlyConfigured(
+                f"Kind {kind!r} has two handlers: {_handlers[kind].run.__module__}, {run.__module__}."
+            )
         if not 1 <= len(kind) <= 100 or timeout < 1 or not 1 <= max_attempts <= 1000:
-            raise ImproperlyConfigured(f"Handler {kind!r}: kind of 1 to 100 characters, timeout ≥ 1, max_attempts 1 to 1000.")
+            raise ImproperlyConfigured(
+                f"Handler {kind!r}: kind of 1 to 100 characters, timeout ≥ 1, max_attempts 1 to 1000."
+            )
         model = schema if hasattr(schema, "model_json_schema") else None
         json_schema = model.model_json_schema() if model is not None else schema or {"type": "object"}
         try:

@@ -9,7 +9,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from taskmanager import startup
 
-_CELERY = ["celery", "--app", "taskmanager", "worker", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+_CELERY = [
+    "celery",
+    "--app",
+    "taskmanager",
+    "worker",
+    "--without-gossip",
+    "--without-mingle",
+    "--loglevel",
+    "INFO",
+]
 
 
 def commands() -> dict[str, list[str]]:

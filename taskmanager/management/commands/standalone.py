@@ -8,7 +8,9 @@ from taskmanager import standalone
 
 
 class Command(BaseCommand):
-    help = "Runs pages, API, admin, WebSocket, worker, notifier and sweep in one process. HOST, PORT, DATA_DIR say where."
+    help = (
+        "Runs pages, API, admin, WebSocket, worker, notifier and sweep in one process. HOST, PORT, DATA_DIR say where."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

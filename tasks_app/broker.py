@@ -1,0 +1,45 @@
+"""Connections to the broker outside Celery's own, and where messages go that cannot be worked on.
+
+The two work queues are Celery's (`app.conf.task_queues`); dead letters go to exchange `dlx_tasks`, queue `tasks_failed`.
+The arguments of a queue can never change under its name.
+"""
+
+from typing import Any
+
+from celery import current_app
+from kombu import Connection, Exchange, Queue
+
+TIMEOUT_SECONDS = 2
+
+DEAD_LETTERS = Exchange("dlx_tasks", type="topic", durable=True)
+FAILED = Queue("tasks_failed", DEAD_LETTERS, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
+
+
+def connect(**transport_options: Any) -> Connection:
+    """A connection that answers or raises within a few seconds, whatever state the broker is in.
+
+    No heartbeats: nobody would send them between two uses; the time limits notice a peer that died.
+    """
+    limits = {"read_timeout": float(TIMEOUT_SECONDS), "write_timeout": float(TIMEOUT_SECONDS)}
+    connection = current_app.connection_for_write(heartbeat=0, transport_options={**limits, **transport_options})
+    connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
+    return connection
+
+
+def declare(connection: Connection, *queues: Queue) -> None:
+    """Makes sure that `queues` exist, by default every queue that work needs.
+
+    Only AMQP has dead letters and other readers; an in-process broker dies with its queues.
+    """
+    if connection.transport.driver_type != "amqp":
+        return
+    with connection.channel() as channel:
+        for queue in queues or (FAILED, *current_app.amqp.queues.values()):
+            queue(channel).declare()
+
+
+def is_empty(queue: str) -> bool:
+    """True if no message waits in `queue`, by asking for it (a passive declare). Raises kombu's many errors."""
+    with connect() as connection:
+        found: Any = current_app.amqp.queues[queue](connection.default_channel).queue_declare(passive=True)
+        return bool(found.message_count == 0)
