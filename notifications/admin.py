@@ -1,0 +1,52 @@
+"""Webhooks for operators: read-only, since deliveries.py owns them."""
+
+from django.contrib import admin
+
+from notifications.models import Delivery, DeliveryAttempt, Event
+from tasks_app.readonly import ReadOnlyAdmin, ReadOnlyInline
+
+
+class AttemptInline(ReadOnlyInline):
+    """The requests made, under their delivery."""
+
+    model = DeliveryAttempt
+    fields = readonly_fields = (
+        "number",
+        "started_at",
+        "status_code",
+        "error_code",
+        "error_detail",
+        "timings",
+        "peer",
+        "response_excerpt",
+    )
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """One event for one receiver, and where it stands and why."""
+
+    list_display = ["created_at", "event_type", "task", "receiver", "status", "attempts", "next_attempt_at", "reason"]
+    list_filter = ["status", "receiver", "created_at"]
+    list_select_related = ["event"]
+    search_fields = ["event__task_id"]
+    search_help_text = "A task's id"
+    inlines = [AttemptInline]
+
+    @admin.display(description="Event", ordering="event__type")
+    def event_type(self, delivery: Delivery) -> str:
+        """`task.completed` and its like."""
+        return delivery.event.type
+
+    @admin.display(description="Task")
+    def task(self, delivery: Delivery) -> str:
+        """The task's id; the task may be gone."""
+        return str(delivery.event.task_id)
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    """What happened, with the bytes that receivers get."""
+
+    list_display = ["created_at", "type", "task_id", "sequence"]
+    list_filter = ["type", "created_at"]
