@@ -122,7 +122,7 @@ def _exchange(delivery: Delivery, attempt: DeliveryAttempt) -> Exchange:
 def _secret(delivery: Delivery) -> str:
     if delivery.receiver == Delivery.Receiver.DEFAULT:
         return str(settings.WEBHOOK_URL_SECRET)
-    return signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, str(delivery.event.owner_id or ""))
+    return signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, str(delivery.event.owner_id or "nobody"))
 
 
 def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> None:

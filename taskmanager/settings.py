@@ -291,9 +291,10 @@ LOGGING = {
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
     "loggers": {
-        name: {"level": "WARNING"}
-        for name in (
-            "amqp", "asyncio", "celery.app.trace", "celery.worker.strategy", "daphne", "kombu", "urllib3",
-        )
+        **{
+            name: {"level": "WARNING"}
+            for name in ("amqp", "asyncio", "celery.app.trace", "celery.worker.strategy", "daphne", "kombu")
+        },
+        "urllib3": {"level": "ERROR"},  # its warnings hold the URLs of receivers, secrets in them included
     },
-}  # fmt: skip
+}

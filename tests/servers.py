@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from tests.services.processes import ManagedProcess, eventually, free_port
+from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,19 @@ CLEAN = {
     for name, value in os.environ.items()
     if name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CI", "USER")
 }
+
+
+# Of the default receiver: `whsec_` and 32 bytes in base64, as Standard Webhooks has it.
+WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+def told(receiver: Receiver) -> dict[str, str]:
+    """Settings of a server that tells this receiver, and whose handlers include those of tests/bad_handlers."""
+    return {
+        "WEBHOOK_URL": receiver.url("/hook"),
+        "WEBHOOK_URL_SECRET": WEBHOOK_SECRET,
+        "EXTRA_APPS": "tests.bad_handlers",
+    }
 
 
 class Api:
@@ -75,8 +89,12 @@ class Standalone(ManagedProcess):
         self.api = Api(self.url)
         own = {"PORT": str(self.port), "DATA_DIR": str(self.directory / "data"), **environment}
         super().__init__(
-            name="standalone", command=[*MANAGE, "standalone"], directory=self.directory, environment={**CLEAN, **own},
-            working_directory=ROOT, start_seconds=60,
+            name="standalone",
+            command=[*MANAGE, "standalone"],
+            directory=self.directory,
+            environment={**CLEAN, **own},
+            working_directory=ROOT,
+            start_seconds=60,
         )
 
     def is_ready(self) -> bool:
@@ -91,17 +109,27 @@ class Standalone(ManagedProcess):
 
 
 class Role(ManagedProcess):
-    """`manage.py role NAME`."""
+    """`manage.py role NAME`. With a port it serves `url` and `ws_url`."""
 
-    def __init__(self, name: str, directory: Path, environment: dict[str, str], *, ready: str) -> None:
-        self.ready = ready
+    def __init__(self, name: str, directory: Path, environment: dict[str, str], *, port: int = 0) -> None:
+        self.port = port
+        self.url, self.ws_url = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+        self.api = Api(self.url)
+        self._log_start = 0
         super().__init__(name=name, command=[*MANAGE, "role", name], directory=directory, environment=environment,
                          working_directory=ROOT)  # fmt: skip
 
+    def launch(self) -> None:
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        super().launch()
+
     def is_ready(self) -> bool:
-        if self.ready.startswith("http"):
-            return _answers(self.ready)
-        return self.ready in self.log.read_text(errors="replace")
+        return _answers(f"{self.url}/livez") if self.port else " ready." in self.printed
+
+    @property
+    def printed(self) -> str:
+        """What it printed since its latest start."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace") if self.log.exists() else ""
 
 
 class Deployment:
@@ -126,11 +154,14 @@ class Deployment:
         self.worker = self._role("worker")
         self.notifier = self._role("notifier")
 
-    def _role(self, name: str, *, port: int = 0) -> Role:
-        directory = self.directory / name
-        directory.mkdir()
-        environment = {**self.environment, "DATA_DIR": str(directory)} | ({"PORT": str(port)} if port else {})
-        return Role(name, directory, environment, ready=f"http://127.0.0.1:{port}/livez" if port else " ready.")
+    def extra(self, name: str, **environment: str) -> Role:
+        """One more process of a role, with other settings. Not started; whoever starts it stops it."""
+        return self._role(name, port=free_port() if name in ("web", "live") else 0, **environment)
+
+    def _role(self, name: str, *, port: int = 0, **other: str) -> Role:
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory))
+        own = {"DATA_DIR": str(directory), **({"PORT": str(port)} if port else {})}
+        return Role(name, directory, {**self.environment, **own, **other}, port=port)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -141,7 +172,12 @@ class Deployment:
         import subprocess
 
         done = subprocess.run(
-            [*MANAGE, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [*MANAGE, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
