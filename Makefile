@@ -6,11 +6,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test test-fast lint format install lock help
+.PHONY: run dev test test-fast lint format install lock help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/.base  ## start the server on http://127.0.0.1:8000 (PORT=, HOST=, DATA_DIR= change that)
 	@HOST=$(HOST) PORT=$(PORT) API_PORT= exec $(PY) manage.py standalone
+
+dev: $(VENV)/.dev  ## like run, and starts again whenever the code changes
+	@HOST=$(HOST) PORT=$(PORT) API_PORT= DEBUG=on exec $(VENV)/bin/watchfiles --filter python --sigint-timeout 4 \
+		"$(PY) manage.py standalone" taskmanager tasks_app notifications
 
 test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redis and chromium for them where needed
 	$(PY) -m tests.services.packages

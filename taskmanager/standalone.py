@@ -166,7 +166,7 @@ def _announce(password: str) -> None:
             f"          user: admin   password: {password}   (shown this once; later: manage.py changepassword admin)",
         ]
         if settings.WEBHOOK_URL:
-            lines.append(f"  Webhooks are signed with {settings.WEBHOOK_URL_SECRET}")
+            lines.append(f"  Webhooks are signed with {settings.WEBHOOK_URL_SECRET}   (kept in {settings.DATA_DIR})")
     body = '{"title": "Hello", "payload": {"message": "It works", "seconds": 1}}'
     lines += [
         "  Try it:",
