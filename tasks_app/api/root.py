@@ -3,7 +3,6 @@
 import uuid
 from urllib.parse import urlencode
 
-from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -56,12 +55,11 @@ class TaskDetail(APIView):
         """Changes fields; `done` ends or reopens the task."""
         task = _task(request, task_id, "change")
         changes, done = TaskChangeSerializer(data=request.data).read()
-        with transaction.atomic():  # both or neither
-            task = lifecycle.update(task.pk, changes, who=_who(request))
-            if done is True:
-                task = lifecycle.complete(task.pk, who=_who(request))
-            elif done is False and task.is_finished:
-                task = lifecycle.reopen(task.pk, who=_who(request))
+        task = lifecycle.update(task.pk, changes, who=_who(request))
+        if done is True:
+            task = lifecycle.complete(task.pk, who=_who(request))
+        elif done is False and task.is_finished:
+            task = lifecycle.reopen(task.pk, who=_who(request))
         return json_response({"task": task_json(task)})
 
     def delete(self, request: Request, task_id: str) -> HttpResponse:
