@@ -201,8 +201,8 @@ WHITENOISE_USE_FINDERS = STATIC_ROOT is None  # pages have their styles without 
 SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["tasks_app.api.authentication.SessionOrAnonymous"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tasks_app.api.authentication.Credentials"],
+    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.api.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["tasks_app.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.renderers.CompactJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tasks_app.api.renderers.AlwaysJSON",

@@ -9,7 +9,7 @@ class TasksAppConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
-        from tasks_app import checks, identity  # noqa: F401 - registers checks; makes the built-in user after migrate
+        from tasks_app import access, checks, identity  # noqa: F401 - registers what runs after migrate, and checks
         from tasks_app.handlers import message  # noqa: F401 - the built-in kind
 
         autodiscover_modules("handlers")

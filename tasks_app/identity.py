@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, User
@@ -65,8 +66,10 @@ def _is_loopback(address: str) -> bool:
 
 
 @receiver(post_migrate, dispatch_uid="tasks_app.identity")
-def make_local_user(using: str, **_: Any) -> None:
+def make_local_user(app_config: AppConfig, using: str, **_: Any) -> None:
     """Exists after every migrate, so that no request has to make it."""
+    if app_config.label != "tasks_app":
+        return
     users = User.objects.using(using)
     if not users.filter(username=LOCAL).exists():
         User(username=LOCAL, password="!").save(using=using)  # noqa: S106 - "!" is Django's mark for: none

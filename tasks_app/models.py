@@ -177,3 +177,24 @@ class TaskEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} {self.task_id}"
+
+
+class ApiToken(models.Model):
+    """A key for programs. The text itself is shown once and not kept; `prefix` tells people which one it is."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=20)
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the text, in hexadecimal")
+    scopes = models.JSONField(default=list, help_text="What it may do, as far as its owner may")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute")
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -1,21 +1,27 @@
-"""Who is asking, over HTTP: a session (with CSRF), or the built-in user where ANONYMOUS_API allows it."""
+"""Who is asking, over HTTP: a token, a session (with CSRF), or the built-in user where ANONYMOUS_API allows it."""
 
 from typing import Any
 
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from tasks_app import tokens
+from tasks_app.access import Access
 from tasks_app.identity import anonymous_user
 
 
-class SessionOrAnonymous(SessionAuthentication):
-    """DRF's session authentication, then `tasks_app.identity`. Nobody: 401."""
+class Credentials(SessionAuthentication):
+    """Sets `request.auth` to an Access. Nobody, or a token that is not good: 401."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return _by_token(text.strip())
         if found := super().authenticate(request):
-            return found
+            return found[0], Access(user=found[0], door="api")
         user = anonymous_user(headers=request_headers(request), peer=request.META.get("REMOTE_ADDR", ""))
-        return (user, None) if user else None
+        return (user, Access(user=user, door="api")) if user else None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="taskmanager"'
@@ -24,3 +30,11 @@ class SessionOrAnonymous(SessionAuthentication):
 def request_headers(request: Any) -> dict[str, str]:
     """The headers with lower-case names."""
     return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _by_token(text: str) -> tuple[Any, Any]:
+    try:
+        token = tokens.find(text)
+    except tokens.InvalidToken as error:
+        raise AuthenticationFailed(error.message, code=error.code) from None
+    return token.owner, Access(user=token.owner, door=f"token {token.name}", scopes=frozenset(token.scopes))

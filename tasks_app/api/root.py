@@ -1,6 +1,5 @@
 """The paths at the root that clients of the two earlier systems know: a thin layer over the verbs."""
 
-import uuid
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
@@ -9,11 +8,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from tasks_app import lifecycle
+from tasks_app.api.lookup import access_of, check_may_create, find_task, parse_id
 from tasks_app.api.renderers import json_response
 from tasks_app.api.representation import task_json
 from tasks_app.api.serializers import NewTaskSerializer, TaskChangeSerializer
-from tasks_app.exceptions import TaskNotFound
-from tasks_app.models import Task
 
 PAGE = 1000
 
@@ -24,9 +22,9 @@ class TaskList(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Newest first, up to 1,000 a page; `next` (and a Link header) leads on, null at the end."""
         limit = _limit(request.query_params.get("limit"))
-        rows = Task.objects.visible_to(request.user)
+        rows = access_of(request).tasks()
         if after := request.query_params.get("after"):
-            rows = rows.filter(pk__lt=_uuid(after, ValidationError({"after": "This is no cursor of ours."})))
+            rows = rows.filter(pk__lt=parse_id(after, ValidationError({"after": "This is no cursor of ours."})))
         tasks = list(rows.order_by("-pk")[: limit + 1])
         more, tasks = len(tasks) > limit, tasks[:limit]
         body = {"tasks": [task_json(task) for task in tasks], "next": None}
@@ -38,8 +36,9 @@ class TaskList(APIView):
 
     def post(self, request: Request) -> HttpResponse:
         """Takes a task in. 201 with the task, once it is committed."""
+        check_may_create(request)
         new = NewTaskSerializer(data=request.data).read()
-        task = lifecycle.submit(new, owner_id=request.user.pk, who=_who(request))
+        task = lifecycle.submit(new, owner_id=request.user.pk, who=access_of(request).who)
         body = task_json(task)
         return json_response({**body, "task": body}, status=201, headers={"Location": f"/tasks/{task.pk}"})
 
@@ -49,23 +48,23 @@ class TaskDetail(APIView):
 
     def get(self, request: Request, task_id: str) -> HttpResponse:
         """The task, its fields at the top level."""
-        return json_response(task_json(_task(request, task_id, "view")))
+        return json_response(task_json(find_task(request, task_id, action="view")))
 
     def put(self, request: Request, task_id: str) -> HttpResponse:
         """Changes fields; `done` ends or reopens the task."""
-        task = _task(request, task_id, "change")
+        task = find_task(request, task_id, action="change")
         changes, done = TaskChangeSerializer(data=request.data).read()
-        task = lifecycle.update(task.pk, changes, who=_who(request))
+        task = lifecycle.update(task.pk, changes, who=access_of(request).who)
         if done is True:
-            task = lifecycle.complete(task.pk, who=_who(request))
+            task = lifecycle.complete(task.pk, who=access_of(request).who)
         elif done is False and task.is_finished:
-            task = lifecycle.reopen(task.pk, who=_who(request))
+            task = lifecycle.reopen(task.pk, who=access_of(request).who)
         return json_response({"task": task_json(task)})
 
     def delete(self, request: Request, task_id: str) -> HttpResponse:
         """Removes the task, in any status."""
-        task = _task(request, task_id, "delete")
-        lifecycle.delete(task.pk, who=_who(request))
+        task = find_task(request, task_id, action="delete")
+        lifecycle.delete(task.pk, who=access_of(request).who)
         return json_response({"message": f"Task {task.pk} was deleted."})
 
 
@@ -74,23 +73,8 @@ class TaskComplete(APIView):
 
     def put(self, request: Request, task_id: str) -> HttpResponse:
         """Ends the task by hand; no error on one that is done."""
-        task = _task(request, task_id, "change")
-        return json_response({"task": task_json(lifecycle.complete(task.pk, who=_who(request)))})
-
-
-def _task(request: Request, text: str, action: str) -> Task:
-    key = _uuid(text, TaskNotFound())
-    task = Task.objects.visible_to(request.user, action=action).filter(pk=key).first()
-    if task is None:
-        raise TaskNotFound
-    return task
-
-
-def _uuid(text: str, error: Exception) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise error from None
+        task = find_task(request, task_id, action="change")
+        return json_response({"task": task_json(lifecycle.complete(task.pk, who=access_of(request).who))})
 
 
 def _limit(text: str | None) -> int:
@@ -99,7 +83,3 @@ def _limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE):
         raise ValidationError({"limit": f"A whole number from 1 to {PAGE}."})
     return int(text)
-
-
-def _who(request: Request) -> str:
-    return f"api:{request.user.get_username()}"
