@@ -10,9 +10,10 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from notifications import payloads
-from notifications.identity import socket_user
+from notifications.identity import socket_access
 from notifications.live import GROUP, NO_STATUS
-from tasks_app.models import Task, TaskEvent
+from tasks_app.access import Access
+from tasks_app.models import TaskEvent
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,12 @@ class StatusConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.only, since, valid = _parameters(self.scope)
-        self.user = await socket_user(self.scope)
-        if self.user is None or not valid:
-            await self.close(code=4401 if self.user is None else 4400)
+        access = await socket_access(self.scope)
+        if access is None or not valid or not access.has("tasks:read"):
+            await self.close(code=4401 if access is None else 4403 if valid else 4400)
             return
-        self.sees_all = await database_sync_to_async(self.user.has_perm)("tasks_app.view_task")
+        self.access: Access = access
+        self.sees_all = await database_sync_to_async(access.may_any)("view")
         await self.channel_layer.group_add(GROUP, self.channel_name)
         await self.accept()
         if since is not None:
@@ -54,10 +56,10 @@ class StatusConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=orjson.dumps(frame).decode())
 
     def _may_see(self, owner_id: int | None) -> bool:
-        return bool(self.sees_all or owner_id == self.user.pk)
+        return bool(self.sees_all or owner_id == self.access.user.pk)
 
     def _missed(self, since: int) -> list[dict[str, Any]]:
-        events = TaskEvent.objects.filter(task__in=Task.objects.visible_to(self.user)).exclude(what__in=NO_STATUS)
+        events = TaskEvent.objects.filter(task__in=self.access.tasks()).exclude(what__in=NO_STATUS)
         if self.only:
             events = events.filter(task_id=self.only)
         if events.filter(pk__gt=since).order_by()[: MOST_REPLAYED + 1].count() > MOST_REPLAYED:

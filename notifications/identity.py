@@ -6,6 +6,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from tasks_app import tokens
+from tasks_app.access import Access
 from tasks_app.identity import allowed_origin, anonymous_user
 
 
@@ -14,13 +16,29 @@ def socket_headers(scope: Any) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
 
 
+async def socket_access(scope: Any) -> Access | None:
+    """Who opened the socket: a token (`Authorization: Bearer …`), the session's user, or the built-in one; or None."""
+    return await database_sync_to_async(_access)(scope)
+
+
 async def socket_user(scope: Any) -> Any:
-    """The session's user, or the built-in one where ANONYMOUS_API allows it, or None."""
-    user = scope.get("user")
-    if user is not None and user.is_authenticated:
-        return user
-    peer = (scope.get("client") or ("", 0))[0]
-    return await database_sync_to_async(anonymous_user)(headers=socket_headers(scope), peer=peer)
+    """The user behind the socket, or None."""
+    access = await socket_access(scope)
+    return access.user if access else None
+
+
+def _access(scope: Any) -> Access | None:
+    headers, user = socket_headers(scope), scope.get("user")
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        try:
+            token = tokens.find(text.strip())
+        except tokens.InvalidToken:
+            return None
+        return Access(user=token.owner, door="socket", scopes=frozenset(token.scopes))
+    if user is None or not user.is_authenticated:
+        user = anonymous_user(headers=headers, peer=(scope.get("client") or ("", 0))[0])
+    return Access(user=user, door="socket") if user else None
 
 
 def may_open(scope: Any) -> bool:
