@@ -1,0 +1,53 @@
+"""Fixtures of the domain's tests. They run on PostgreSQL with the plugin and on SQLite without."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tasks_app import pipeline
+from tasks_app.handlers import registry
+from tasks_app.models import TaskEvent
+from tasks_app.signals import TaskChange, task_changed, task_recorded
+from tests.database import django_db_setup  # noqa: F401
+
+
+@pytest.fixture
+def own_kinds() -> Iterator[None]:
+    """Kinds registered during this test are forgotten after it."""
+    before = dict(registry._handlers)
+    yield
+    registry._handlers.clear()
+    registry._handlers.update(before)
+
+
+@pytest.fixture
+def recorded() -> Iterator[list[TaskEvent]]:
+    """Events of which `task_recorded` told."""
+    found: list[TaskEvent] = []
+
+    def listen(events: list[TaskEvent], **_: object) -> None:
+        found.extend(events)
+
+    task_recorded.connect(listen)
+    yield found
+    task_recorded.disconnect(listen)
+
+
+@pytest.fixture
+def changed() -> Iterator[list[TaskChange]]:
+    """Changes of which `task_changed` told, after the commit."""
+    found: list[TaskChange] = []
+
+    def listen(changes: list[TaskChange], **_: object) -> None:
+        found.extend(changes)
+
+    task_changed.connect(listen)
+    yield found
+    task_changed.disconnect(listen)
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> Iterator[None]:
+    """Real commits. What the publisher's thread was given is done with before the tables are emptied."""
+    yield
+    assert pipeline.publisher.flush(timeout=20)
