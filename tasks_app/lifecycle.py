@@ -298,7 +298,8 @@ def update(task_id: uuid.UUID, changes: Mapping[str, Any], *, who: str, now: dat
         for name, value in changed.items():
             setattr(task, name, value)
         if "payload" in changed and (handler := handlers.get(task.kind)):
-            task.solo = not handler.is_short(task.payload or {})
+            # Only a first attempt rides along: one that came back may be what ended its worker.
+            task.solo = task.attempt > 0 or not handler.is_short(task.payload or {})
         if "run_at" in changed:
             task.published_at = None
         _save(task, [*changed, "solo", "published_at"], now=now)
