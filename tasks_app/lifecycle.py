@@ -334,12 +334,15 @@ def _locked(task_id: uuid.UUID, verb: str) -> Task:
 def _finish(task: Task, status: TaskStatus, what: TaskEvent.What, *, who: str, why: str, now: datetime) -> None:
     # The running attempt ends here. An end that no attempt earned has no attempt number.
     attempt = task.attempt if task.status == _R else None
+    if task.status == _P:  # its message was not worked on; the sweep must not conclude that it overtook others
+        task.published_at = None
     task.status, task.finished_at, task.message = status, now, why
     task.lease_expires_at, task.worker, task.error_code, task.error_message = None, "", "", ""
     if status == _D:
         task.progress = 100
     _save(task, [
         "status", "finished_at", "message", "lease_expires_at", "worker", "error_code", "error_message", "progress",
+        "published_at",
     ], now=now)  # fmt: skip
     history.record([history.event(task, what, who=who, why=why, at=now, attempt=attempt)])
     pipeline.publish_tail_after_commit(task.pk)
