@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 SCHEDULE = (5, 30, 120, 600, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds from one failed attempt to the next: 12 attempts in 75 h 42 min."""
 JITTER = 0.2
+LIFETIME = timedelta(hours=80)
+"""From the event to giving up; the retries of the schedule end before."""
 LEASE_MARGIN = timedelta(seconds=15)
 BUSY_WAIT = 60
 LONGEST_RETRY_AFTER = 86_400
@@ -68,6 +70,28 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
                        delivery.attempts, delivery.reason)  # fmt: skip
 
 
+def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> bool:
+    """Sends a delivery again from the start of its schedule; a pending one is only brought forward.
+
+    The sweep picks it up. False: it is being sent right now, or is gone.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).exclude(status=Status.SENDING).first()
+        if delivery is None:
+            return False
+        if delivery.status != Status.PENDING:
+            delivery.attempts_uncounted = delivery.attempts
+            delivery.expires_at = now + LIFETIME
+        delivery.status, delivery.finished_at, delivery.next_attempt_at = Status.PENDING, None, now
+        delivery.trigger, delivery.woken_at = "manual", None
+        delivery.reason = f"Sent again by {who}" + (f": {why}" if why else "")
+        delivery.save(update_fields=[
+            "status", "finished_at", "next_attempt_at", "trigger", "woken_at", "reason", "attempts_uncounted", "expires_at",
+        ])  # fmt: skip
+    return True
+
+
 def interrupted(*, now: datetime, limit: int = 100) -> int:
     """Gives deliveries whose sender was lost another try. Returns how many."""
     with transaction.atomic():
@@ -90,9 +114,12 @@ def _claim(delivery_id: uuid.UUID, *, now: datetime) -> tuple[Delivery, Delivery
             return None
         delivery.status, delivery.next_attempt_at = Status.SENDING, None
         delivery.attempts += 1
+        trigger, delivery.trigger = delivery.trigger, "auto"
         delivery.lease_expires_at = now + timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
-        delivery.save(update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at"])
-        return delivery, DeliveryAttempt.objects.create(delivery=delivery, number=delivery.attempts, started_at=now)
+        delivery.save(update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger"])
+        attempt = DeliveryAttempt(delivery=delivery, number=delivery.attempts, trigger=trigger, started_at=now)
+        attempt.save(force_insert=True)
+        return delivery, attempt
 
 
 def _exchange(delivery: Delivery, attempt: DeliveryAttempt) -> Exchange:
@@ -136,14 +163,14 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *,
     with transaction.atomic():
         attempt.save()
         mine = Delivery.objects.select_for_update().filter(status=Status.SENDING, attempts=attempt.number)
-        if not mine.filter(pk=delivery.pk).exists():
+        if mine.filter(pk=delivery.pk).first() is None:  # locked: exists() would not
             return  # the lease expired meanwhile: whoever has it now decides
         if exchange.succeeded:
             _finish(delivery, Status.DELIVERED, now=now, why=f"Answered {exchange.status}")
         elif exchange.error_code in ("blocked", "invalid_url"):
             _finish(delivery, Status.BLOCKED, now=now, why=exchange.error_message)
         else:
-            wait, why = next_wait(delivery.attempts, exchange, now=now)
+            wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, exchange, now=now)
             _retry(delivery, now=now, wait=wait, why=why)
 
 

@@ -59,6 +59,8 @@ class Delivery(models.Model):
     url = models.CharField(max_length=2048)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
+    attempts_uncounted = models.PositiveSmallIntegerField(default=0, help_text="Made before the last replay")
+    trigger = models.CharField(max_length=10, default="auto", help_text="Of the next attempt: auto or manual")
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     woken_at = models.DateTimeField(null=True, blank=True, help_text="When the sweep last sent a message for it")
     lease_expires_at = models.DateTimeField(null=True, blank=True)

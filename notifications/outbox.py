@@ -1,18 +1,15 @@
 """Promises webhooks in the same transaction that records the fact: either both are committed, or neither."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
 from django.conf import settings
 
 from notifications import payloads
+from notifications.deliveries import LIFETIME
 from notifications.models import Delivery, Event
 from tasks_app.models import TaskEvent
-
-LIFETIME = timedelta(hours=80)
-"""From the event to giving up; the retries of the schedule end before."""
 
 
 def plan(events: Sequence[TaskEvent], **_: Any) -> None:
