@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Deployment, Standalone
+from tests.servers import Deployment, Standalone, told
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
@@ -42,4 +42,43 @@ def standalone() -> Iterator[Standalone]:
 def deployment(services: Services) -> Iterator[Deployment]:
     """The production roles for all tests that do not kill them; ANONYMOUS_API=on."""
     with Deployment(services) as started:
+        yield started
+
+
+# ---- Servers that tell a receiver, for the contracts and the acceptance tests ---------------------------------------
+
+
+@pytest.fixture(scope="session")
+def hooks() -> Iterator[Receiver]:
+    """Where WEBHOOK_URL of the servers below leads."""
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def told_standalone(hooks: Receiver) -> Iterator[Standalone]:
+    """The embedded default with WEBHOOK_URL; as a production server has, handlers of its own."""
+    with Standalone(**told(hooks)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def told_deployment(services: Services, hooks: Receiver) -> Iterator[Deployment]:
+    """The production roles with WEBHOOK_URL."""
+    with Deployment(services, **told(hooks)) as started:
+        yield started
+
+
+@pytest.fixture(params=["embedded", pytest.param("deployed", marks=pytest.mark.services)])
+def server(request: pytest.FixtureRequest) -> Standalone | Deployment:
+    """Each test runs twice: on the embedded default, and on the production roles over real services."""
+    name = "told_standalone" if request.param == "embedded" else "told_deployment"
+    found: Standalone | Deployment = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(scope="session")
+def breakable(hooks: Receiver) -> Iterator[Deployment]:
+    """A deployment on services of its own, for tests that stop them. Each puts back what it broke."""
+    with Services() as own, Deployment(own, **told(hooks)) as started:
         yield started

@@ -61,10 +61,10 @@ class Api:
     def wait(self, task_id: str, *, status: str | None = None, timeout: float = 20) -> dict[str, Any]:
         """The task once it is finished, or has `status`."""
 
-        def reached() -> dict[str, Any] | None:
+        def reached() -> dict[str, Any]:
             task = self.task(task_id)
             wanted = task["status"] in ("DONE", "FAILED", "CANCELLED") if status is None else task["status"] == status
-            return task if wanted else None
+            return task if wanted else {}
 
         return eventually(reached, timeout=timeout, message=f"task {task_id} did not reach {status or 'its end'}")
 
@@ -81,7 +81,7 @@ class Api:
 class Standalone(ManagedProcess):
     """`manage.py standalone` on a data directory of its own."""
 
-    def __init__(self, directory: Path | None = None, **environment: str) -> None:
+    def __init__(self, directory: Path | None = None, /, **environment: str) -> None:
         self.directory = directory or Path(tempfile.mkdtemp(prefix="taskmanager-standalone-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -156,7 +156,10 @@ class Deployment:
 
     def extra(self, name: str, **environment: str) -> Role:
         """One more process of a role, with other settings. Not started; whoever starts it stops it."""
-        return self._role(name, port=free_port() if name in ("web", "live") else 0, **environment)
+        role = self._role(name, port=free_port() if name in ("web", "live") else 0, **environment)
+        if not role.port:  # Celery wants nodes of one machine to have different names
+            role.command += ["--", "-n", f"{name}-{uuid.uuid4().hex[:6]}@%h"]
+        return role
 
     def _role(self, name: str, *, port: int = 0, **other: str) -> Role:
         directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory))

@@ -1,0 +1,1 @@
+"""A Django app of handlers that misbehave, installed by EXTRA_APPS=tests.bad_handlers."""
