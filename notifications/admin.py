@@ -1,7 +1,10 @@
 """Webhooks for operators: read-only, since deliveries.py owns them."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 
+from notifications import deliveries
 from notifications.models import Delivery, DeliveryAttempt, Event
 from tasks_app.readonly import ReadOnlyAdmin, ReadOnlyInline
 
@@ -12,6 +15,7 @@ class AttemptInline(ReadOnlyInline):
     model = DeliveryAttempt
     fields = readonly_fields = (
         "number",
+        "trigger",
         "started_at",
         "status_code",
         "error_code",
@@ -32,6 +36,20 @@ class DeliveryAdmin(ReadOnlyAdmin):
     search_fields = ["event__task_id"]
     search_help_text = "A task's id"
     inlines = [AttemptInline]
+    actions = ["send_again"]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """For those who may change any task."""
+        return request.user.has_perm("tasks_app.change_task")
+
+    @admin.action(description="Send again", permissions=["replay"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse | None:
+        """From the start of the schedule."""
+
+        def replay(delivery: Delivery, who: str, why: str) -> str:
+            return "" if deliveries.replay(delivery.pk, who=who, why=why) else "It is being sent right now."
+
+        return self.ask_why_then(request, queryset, action="send_again", verb=replay)
 
     @admin.display(description="Event", ordering="event__type")
     def event_type(self, delivery: Delivery) -> str:

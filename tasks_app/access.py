@@ -10,8 +10,6 @@ from typing import Any
 from django.apps import AppConfig
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 
 from tasks_app.models import Task
 
@@ -70,7 +68,6 @@ class Access:
         return Task.objects.all() if self.may_any("view") else Task.objects.filter(owner_id=self.user.pk)
 
 
-@receiver(post_migrate, dispatch_uid="tasks_app.access")
 def make_roles(app_config: AppConfig, using: str, **_: Any) -> None:
     """The groups exist after every migrate. Permissions are added, never taken away: operators may extend a role."""
     if app_config.label not in {name.split(".")[0] for names in ROLES.values() for name in names}:

@@ -1,12 +1,15 @@
 """Tasks and their history for operators: read-only, since the life-cycle owns them."""
 
 import uuid
+from collections.abc import Callable
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from tasks_app.models import Task, TaskEvent
+from tasks_app import lifecycle, tokens
+from tasks_app.exceptions import TaskError
+from tasks_app.models import ApiToken, Task, TaskEvent
 from tasks_app.readonly import ReadOnlyAdmin, ReadOnlyInline
 
 admin.site.site_header = admin.site.site_title = "Taskmanager"
@@ -32,6 +35,53 @@ class TaskAdmin(ReadOnlyAdmin):
     search_help_text = "A task's id, or part of its title"
     ordering = ["-id"]
     inlines = [EventInline]
+    actions = ["cancel", "reopen", "rerun", "complete"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Actions are for those who may change any task."""
+        return request.user.has_perm("tasks_app.change_task")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        """Stops waiting and running tasks."""
+        return self._act(
+            request, queryset, "cancel", lambda task, who, why: lifecycle.cancel(task.pk, who=who, why=why)
+        )
+
+    @admin.action(description="Reopen: the same tasks again, with new attempts", permissions=["operate"])
+    def reopen(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        """What a person calls retry."""
+        return self._act(
+            request, queryset, "reopen", lambda task, who, why: lifecycle.reopen(task.pk, who=who, why=why)
+        )
+
+    @admin.action(description="Rerun: new tasks like these", permissions=["operate"])
+    def rerun(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        """The new tasks belong to the owners of the old."""
+
+        def again(task: Task, who: str, why: str) -> Task:
+            return lifecycle.rerun(task.pk, who=who, why=why, owner_id=task.owner_id)
+
+        return self._act(request, queryset, "rerun", again)
+
+    @admin.action(description="Complete by hand", permissions=["operate"])
+    def complete(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        """Ends them as DONE."""
+        return self._act(
+            request, queryset, "complete", lambda task, who, why: lifecycle.complete(task.pk, who=who, why=why)
+        )
+
+    def _act(
+        self, request: HttpRequest, tasks: QuerySet[Task], action: str, verb: Callable[[Task, str, str], object]
+    ) -> HttpResponse | None:
+        def attempt(task: Task, who: str, why: str) -> str:
+            try:
+                verb(task, who, why)
+            except TaskError as error:
+                return error.message
+            return ""
+
+        return self.ask_why_then(request, tasks, action=action, verb=attempt)
 
     @admin.display(description="Attempts")
     def attempts(self, task: Task) -> str:
@@ -56,3 +106,26 @@ class TaskEventAdmin(ReadOnlyAdmin):
     list_filter = ["what", "at"]
     list_select_related = ["task"]
     ordering = ["-id"]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Who holds keys, and what they open. Making one is the owner's, or `manage.py create_token`."""
+
+    list_display = ["name", "prefix", "owner", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    list_filter = ["created_at", "revoked_at"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "prefix", "owner__username"]
+    exclude = ["digest"]
+    actions = ["revoke"]
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """For those who may change any task."""
+        return request.user.has_perm("tasks_app.change_task")
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """From now on they open nothing."""
+        for token in queryset:
+            tokens.revoke(token)
+        self.message_user(request, "Revoked.")

@@ -10,8 +10,6 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, User
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 from django.http.request import split_domain_port
 
 LOCAL = "local"
@@ -65,7 +63,6 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-@receiver(post_migrate, dispatch_uid="tasks_app.identity")
 def make_local_user(app_config: AppConfig, using: str, **_: Any) -> None:
     """Exists after every migrate, so that no request has to make it."""
     if app_config.label != "tasks_app":

@@ -74,12 +74,14 @@ _BACK_EVENT = {"retry_later": What.RETRYING, "release": What.RELEASED, "reclaim"
 # ---- Coming in ------------------------------------------------------------------------------------------------------
 
 
-def submit(new: NewTask, *, owner_id: int | None, who: str, now: datetime | None = None) -> Task:
+def submit(new: NewTask, *, owner_id: int | None, who: str, why: str = "", now: datetime | None = None) -> Task:
     """Takes one task in. Raises InvalidTask. When this returns, the task is committed (or will be with the caller)."""
-    return submit_many([new], owner_id=owner_id, who=who, now=now)[0]
+    return submit_many([new], owner_id=owner_id, who=who, why=why, now=now)[0]
 
 
-def submit_many(batch: Sequence[NewTask], *, owner_id: int | None, who: str, now: datetime | None = None) -> list[Task]:
+def submit_many(
+    batch: Sequence[NewTask], *, owner_id: int | None, who: str, why: str = "", now: datetime | None = None
+) -> list[Task]:
     """Takes all or none in. The errors of InvalidTask carry the index of the task where there are several."""
     now = now or timezone.now()
     errors: dict[str, str] = {}
@@ -94,12 +96,12 @@ def submit_many(batch: Sequence[NewTask], *, owner_id: int | None, who: str, now
         raise InvalidTask(errors)
     with transaction.atomic():
         Task.objects.bulk_create(tasks)
-        history.record([history.event(task, What.SUBMITTED, who=who, at=now) for task in tasks])
+        history.record([history.event(task, What.SUBMITTED, who=who, why=why, at=now) for task in tasks])
         pipeline.publish_after_commit([task for task in tasks if task.run_at <= now])
     return tasks
 
 
-def rerun(task_id: uuid.UUID, *, who: str, owner_id: int | None, payload: Any = None) -> Task:
+def rerun(task_id: uuid.UUID, *, who: str, owner_id: int | None, payload: Any = None, why: str = "") -> Task:
     """A new task like this one, linked to it; the payload may be another."""
     old = get(task_id)
     new = NewTask(
@@ -107,7 +109,7 @@ def rerun(task_id: uuid.UUID, *, who: str, owner_id: int | None, payload: Any = 
         tags=old.tags, metadata=old.metadata, callback_url=old.callback_url, priority=old.priority,
         max_attempts=old.max_attempts, timeout=old.timeout, rerun_of=old.pk,
     )  # fmt: skip
-    return submit(new, owner_id=owner_id, who=who)
+    return submit(new, owner_id=owner_id, who=who, why=why)
 
 
 def _new_row(new: NewTask, handler: handlers.Handler, *, owner_id: int | None, now: datetime) -> Task:
@@ -229,13 +231,13 @@ def get(task_id: uuid.UUID) -> Task:
         raise TaskNotFound from None
 
 
-def complete(task_id: uuid.UUID, *, who: str, now: datetime | None = None) -> Task:
+def complete(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> Task:
     """Ends the task by hand as DONE, from any status; a running attempt is fenced. Nothing happens to one that is done."""
     now = now or timezone.now()
     with transaction.atomic():
         task = _locked(task_id, "complete")
         if task.status != _D:
-            _finish(task, _D, What.COMPLETED, who=who, why="Completed by hand", now=now)
+            _finish(task, _D, What.COMPLETED, who=who, why=why or "Completed by hand", now=now)
     return task
 
 

@@ -1,11 +1,18 @@
 """Admin classes to look at rows, not to change them: changes go through the verbs. For the admin of both apps."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.core.paginator import Paginator
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+
+MOST = 1000
+"""Rows that one action works on at a time."""
 
 
 class UncountedPaginator(Paginator):  # type: ignore[type-arg]
@@ -34,6 +41,33 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def ask_why_then(
+        self, request: HttpRequest, rows: QuerySet[Any], *, action: str, verb: Callable[[Any, str, str], str]
+    ) -> HttpResponse | None:
+        """Shows what an action is about to do and asks for the reason; confirmed, does it to each row.
+
+        `verb(row, who, why)` returns why it could not be done, or an empty string.
+        """
+        chosen = list(rows[: MOST + 1])
+        more, chosen = len(chosen) > MOST, chosen[:MOST]
+        if "why" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request), "title": f"{action.replace('_', ' ').capitalize()} {len(chosen)}",
+                "opts": self.opts, "rows": chosen[:20], "count": len(chosen), "more": more, "most": MOST, "action": action,
+                "selected": chosen, "checkbox": helpers.ACTION_CHECKBOX_NAME, "media": self.media,
+            }  # fmt: skip
+            return TemplateResponse(request, "admin/confirm_action.html", context)
+        who, why = f"admin:{request.user.get_username()}", request.POST["why"].strip()[:500].replace("\0", "")
+        refused = [f"{row}: {text}" for row in chosen if (text := verb(row, who, why))]
+        done = len(chosen) - len(refused)
+        if done:
+            self.message_user(request, f"{action.replace('_', ' ').capitalize()}: {done} done.", messages.SUCCESS)
+        for text in refused[:5]:
+            self.message_user(request, text, messages.WARNING)
+        if len(refused) > 5:
+            self.message_user(request, f"… and {len(refused) - 5} more were refused.", messages.WARNING)
+        return None
 
 
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]

@@ -1,0 +1,164 @@
+"""The admin: operators look at everything, change nothing but through the verbs, and leave who and why."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from notifications.models import Delivery, DeliveryAttempt, Event
+from tasks_app import lifecycle, tokens
+from tasks_app.models import ApiToken, Task, TaskEvent, TaskStatus
+from tasks_app.validation import NewTask
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> Iterator[Client]:
+    """A member of staff with the role operator, and nothing more."""
+    user = User.objects.create_user("olivia", password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name="operator"))
+    client = Client()
+    client.force_login(user)
+    yield client
+
+
+def act(client: Client, task: Task, action: str, **fields: str) -> str:
+    url = reverse("admin:tasks_app_task_changelist")
+    data = {"action": action, "_selected_action": str(task.pk), **fields}
+    return client.post(url, data, follow=True).content.decode()
+
+
+def submitted(title: str = "<b>A task</b>") -> Task:
+    return lifecycle.submit(NewTask(title=title, payload={"message": "x"}), owner_id=None, who="test")
+
+
+@pytest.mark.parametrize("model", [Task, TaskEvent, ApiToken, Event, Delivery], ids=lambda model: model.__name__)
+def test_every_list_and_page_opens_for_an_operator_and_offers_no_change(operator: Client, model: type) -> None:
+    task = submitted()
+    tokens.issue(User.objects.get(username="olivia"), name="A token", scopes=["tasks:read"])
+    event = Event.objects.create(
+        type="task.completed", task_id=task.pk, sequence=1, created_at=task.created_at, body="{}"
+    )
+    delivery = Delivery.objects.create(
+        event=event, receiver="callback", url="https://example.org/", created_at=task.created_at,
+        expires_at=task.created_at, next_attempt_at=task.created_at,
+    )  # fmt: skip
+    DeliveryAttempt.objects.create(
+        delivery=delivery, number=1, started_at=task.created_at, response_excerpt="<b>no</b>"
+    )
+    names = f"admin:{model._meta.app_label}_{model._meta.model_name}"  # type: ignore[attr-defined]
+
+    listed = operator.get(reverse(f"{names}_changelist"))
+    row = model.objects.first()  # type: ignore[attr-defined]
+    page = operator.get(reverse(f"{names}_change", args=[row.pk]))
+
+    assert listed.status_code == page.status_code == 200
+    assert "<b>A task</b>" not in page.content.decode() + listed.content.decode()
+    assert "<b>no</b>" not in page.content.decode()
+    assert 'name="_save"' not in page.content.decode()
+    assert operator.post(reverse(f"{names}_change", args=[row.pk]), {}).status_code == 403
+    assert operator.get(reverse(f"{names}_add")).status_code == 403
+    assert operator.post(reverse(f"{names}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_an_action_asks_for_the_reason_first_and_changes_nothing(operator: Client) -> None:
+    task = submitted()
+
+    page = act(operator, task, "cancel")
+
+    assert "Reason, for the history" in page
+    task.refresh_from_db()
+    assert task.status == TaskStatus.PENDING
+
+
+def test_a_confirmed_action_goes_through_the_verb_with_who_and_why(operator: Client) -> None:
+    task = submitted()
+
+    act(operator, task, "cancel", why="no longer wanted")
+
+    task.refresh_from_db()
+    assert task.status == TaskStatus.CANCELLED
+    event = task.events.get(what="cancelled")
+    assert (event.who, event.why) == ("admin:olivia", "no longer wanted")
+
+
+def test_each_action_leads_where_its_verb_does(operator: Client) -> None:
+    task = submitted()
+
+    act(operator, task, "complete", why="")
+    task.refresh_from_db()
+    assert task.status == TaskStatus.DONE
+    act(operator, task, "reopen", why="again")
+    task.refresh_from_db()
+    assert task.status == TaskStatus.PENDING
+    act(operator, task, "rerun", why="twice")
+    assert Task.objects.get(rerun_of=task).title == task.title
+
+
+def test_a_refused_action_says_why(operator: Client) -> None:
+    task = submitted()
+
+    page = act(operator, task, "reopen", why="")
+
+    assert "A task that is PENDING cannot reopen." in page
+
+
+def test_a_viewer_may_look_but_has_no_actions() -> None:
+    task = submitted()
+    user = User.objects.create_user("victor", password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name="viewer"))
+    client = Client()
+    client.force_login(user)
+
+    page = act(client, task, "cancel", why="mischief")
+
+    assert client.get(reverse("admin:tasks_app_task_changelist")).status_code == 200
+    assert "mischief" not in page
+    task.refresh_from_db()
+    assert task.status == TaskStatus.PENDING
+
+
+def test_the_search_takes_an_id_or_a_part_of_the_title(operator: Client) -> None:
+    task = submitted("Needle")
+    submitted("Hay")
+    url = reverse("admin:tasks_app_task_changelist")
+
+    for words in (str(task.pk), "needl"):
+        page = operator.get(url, {"q": words}).content.decode()
+        assert "Needle" in page
+        assert "Hay" not in page
+
+
+def test_a_delivery_is_sent_again_from_the_start_of_its_schedule(operator: Client) -> None:
+    task = submitted()
+    event = Event.objects.create(
+        type="task.completed", task_id=task.pk, sequence=1, created_at=task.created_at, body="{}"
+    )
+    delivery = Delivery.objects.create(
+        event=event, receiver="callback", url="https://example.org/", created_at=task.created_at, status="FAILED",
+        attempts=12, expires_at=task.created_at, finished_at=task.created_at,
+    )  # fmt: skip
+    url = reverse("admin:notifications_delivery_changelist")
+
+    operator.post(url, {"action": "send_again", "_selected_action": str(delivery.pk), "why": "receiver mended"})
+
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts, delivery.attempts_uncounted) == ("PENDING", 12, 12)
+    assert delivery.trigger == "manual"
+    assert delivery.reason == "Sent again by admin:olivia: receiver mended"
+
+
+def test_a_token_can_be_revoked_and_its_digest_is_not_shown(operator: Client) -> None:
+    token, _text = tokens.issue(User.objects.get(username="olivia"), name="A token", scopes=["tasks:read"])
+
+    page = operator.get(reverse("admin:tasks_app_apitoken_change", args=[token.pk])).content.decode()
+    operator.post(
+        reverse("admin:tasks_app_apitoken_changelist"), {"action": "revoke", "_selected_action": str(token.pk)}
+    )
+
+    assert token.digest not in page
+    token.refresh_from_db()
+    assert token.revoked_at is not None
