@@ -37,7 +37,7 @@ format: $(VENV)/.dev  ## put the code into shape
 install: $(VENV)/.base  ## only create .venv with the pinned packages
 
 lock: $(VENV)/.dev  ## compile requirements/*.in to exact, hashed versions
-	cd requirements && for name in base dev; do ../$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes \
+	cd requirements && for name in base flower dev; do ../$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes \
 		--python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
 
 help:  ## this list

@@ -1,13 +1,15 @@
 """`manage.py role NAME`: one production process, with the options that its work needs."""
 
+import importlib.util
 import os
 import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from taskmanager import startup
+from taskmanager import env, startup
 
 _CELERY = [
     "celery",
@@ -35,24 +37,50 @@ def commands() -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-class Command(BaseCommand):
-    """Waits for the services, declares the queues, then becomes granian, daphne or a Celery worker."""
+def flower() -> list[str]:
+    """The program for `flower`. Its login goes by the environment, since `ps` shows arguments to everybody.
 
-    help = "Runs one production process: web, live, worker or notifier. Options come from the environment."
+    Read-only: a Celery task is only a wake-up, so revoking one there would cancel no task.
+    """
+    user, password = env.text("FLOWER_USER"), env.text("FLOWER_PASSWORD")
+    if not user or not password:
+        raise ImproperlyConfigured("Flower shows task ids and workers to whoever logs in: "
+                                   "set FLOWER_USER and FLOWER_PASSWORD, which have no default.")  # fmt: skip
+    if ":" in user or "," in user + password or not (user + password).isascii():
+        # Flower splits its list of logins at commas: a password with one would be two shorter passwords.
+        raise ImproperlyConfigured("FLOWER_USER and FLOWER_PASSWORD: Flower reads ASCII without commas, "
+                                   "and no colon in the name.")  # fmt: skip
+    if not settings.RABBITMQ_URL:
+        raise ImproperlyConfigured("Flower looks into RabbitMQ, and RABBITMQ_URL is not set.")
+    if importlib.util.find_spec("flower") is None:
+        raise ImproperlyConfigured("Flower is not installed: pip install --require-hashes -r requirements/flower.txt")
+    os.environ["FLOWER_BASIC_AUTH"] = f"{user}:{password}"
+    port = env.integer("FLOWER_PORT", default=5555, minimum=1, maximum=65535)
+    return ["celery", "--app", "taskmanager", "flower", f"--address={settings.HOST}", f"--port={port}",
+            "--persistent=false", "--read_only=true", "--max_tasks=10000"]  # fmt: skip
+
+
+class Command(BaseCommand):
+    """Waits for the services, declares the queues, then becomes granian, daphne, a Celery worker or Flower."""
+
+    help = "Runs one production process: web, live, worker, notifier or flower. Options come from the environment."
     requires_system_checks = "__all__"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", choices=sorted(commands()))
+        parser.add_argument("name", choices=sorted([*commands(), "flower"]))
         parser.add_argument("options", nargs="*", help="after --: further options of the program")
 
     def handle(self, *, name: str, options: list[str], **_: Any) -> None:
+        # Read only when asked for: in Kubernetes a service called flower gives every pod a FLOWER_PORT=tcp://….
+        chosen = flower() if name == "flower" else commands()[name]
         try:
-            startup.wait_for_database()
+            if name != "flower":
+                startup.wait_for_database()
             if name != "live":
                 startup.wait_for_broker()
         except startup.ServiceUnavailable as error:
             raise CommandError(str(error)) from error
-        program, *arguments = [*commands()[name], *options]
-        os.environ["ROLE"] = name
+        program, *arguments = [*chosen, *options]
+        os.environ["ROLE"] = "" if name == "flower" else name  # no setting of ours depends on Flower
         # -m: the same Python, whatever PATH says.
         os.execv(sys.executable, [sys.executable, "-m", program, *arguments])  # noqa: S606
