@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
 from notifications import deliveries
 from notifications.models import Delivery, DeliveryAttempt, Event
@@ -58,8 +60,9 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Task")
     def task(self, delivery: Delivery) -> str:
-        """The task's id; the task may be gone."""
-        return str(delivery.event.task_id)
+        """A link by the task's id; the task may be gone."""
+        url = reverse("admin:tasks_app_task_change", args=[delivery.event.task_id])
+        return format_html('<a href="{}">{}</a>', url, delivery.event.task_id)
 
 
 @admin.register(Event)

@@ -130,10 +130,13 @@ PUBLIC_URL = env.url("PUBLIC_URL", schemes=("http", "https")).rstrip("/") or (
 )  # where people reach this server: for links in webhooks
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes of one request's body; the API answers 413 above it
 
+FLOWER_LINK = env.url("FLOWER_LINK", schemes=("http", "https"))  # shown in the admin, for operators
+RABBITMQ_LINK = env.url("RABBITMQ_LINK", schemes=("http", "https"))
+
 # ---- Application ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "taskmanager.admin_site.OperationsAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -190,6 +193,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "tasks:login", "tasks:dashboard", "tasks:dashboard"
+DATETIME_FORMAT = "Y-m-d H:i:s"  # with USE_I18N off; in UTC
 LANGUAGE_CODE, USE_I18N, USE_TZ, TIME_ZONE = "en", False, True, "UTC"
 STATIC_URL = "static/"
 STATIC_ROOT = env.text("STATIC_ROOT") or None  # where collectstatic puts copies, if anywhere

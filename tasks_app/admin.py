@@ -6,14 +6,15 @@ from collections.abc import Callable
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
 from tasks_app import lifecycle, tokens
 from tasks_app.exceptions import TaskError
 from tasks_app.models import ApiToken, Task, TaskEvent
 from tasks_app.readonly import ReadOnlyAdmin, ReadOnlyInline
 
-admin.site.site_header = admin.site.site_title = "Taskmanager"
-admin.site.index_title = "Operations"
+DELIVERIES = "admin:notifications_delivery_changelist"
 
 
 class EventInline(ReadOnlyInline):
@@ -82,6 +83,13 @@ class TaskAdmin(ReadOnlyAdmin):
             return ""
 
         return self.ask_why_then(request, tasks, action=action, verb=attempt)
+
+    readonly_fields = ["deliveries"]
+
+    @admin.display(description="Webhook deliveries")
+    def deliveries(self, task: Task) -> str:
+        """A link, whether there are any or not."""
+        return format_html('<a href="{}?q={}">Deliveries of this task</a>', reverse(DELIVERIES), task.pk)
 
     @admin.display(description="Attempts")
     def attempts(self, task: Task) -> str:
