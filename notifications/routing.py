@@ -4,5 +4,13 @@ from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from notifications.consumers import NoSuchSocket, StatusConsumer
+from notifications.pages.consumers import DashboardConsumer
 
-router = URLRouter([path("ws", StatusConsumer.as_asgi()), re_path("", NoSuchSocket.as_asgi())])
+# The stubs know Django's path() for HTTP views only.
+router = URLRouter(
+    [
+        path("ws", StatusConsumer.as_asgi()),  # type: ignore[arg-type, list-item]
+        path("ws/dashboard", DashboardConsumer.as_asgi()),  # type: ignore[arg-type, list-item]
+        re_path("", NoSuchSocket.as_asgi()),  # type: ignore[arg-type, list-item]
+    ]
+)

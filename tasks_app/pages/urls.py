@@ -8,6 +8,14 @@ from tasks_app.pages import views
 app_name = "tasks"
 urlpatterns = [
     path("dashboard/", views.dashboard, name="dashboard"),
-    path("login/", LoginView.as_view(template_name="tasks_app/login.html"), name="login"),
+    path("dashboard", views.without_slash),
+    path("dashboard/samples", views.samples, name="samples"),
+    path("dashboard/tasks/<uuid:task_id>/delete", views.delete, name="delete"),
+    path("dashboard/tasks/<uuid:task_id>/<slug:verb>", views.change, name="change"),
+    path(
+        "login/",
+        LoginView.as_view(template_name="tasks_app/login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
 ]

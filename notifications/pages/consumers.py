@@ -1,0 +1,48 @@
+"""`/ws/dashboard`: the socket of one open dashboard. What it is sent is made in feed.py, for all dashboards at once."""
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from notifications.identity import socket_access
+from notifications.pages.feed import Feed
+from notifications.pages.viewers import MOST_CHARACTERS, View, Viewer
+
+NOT_LOGGED_IN, MALFORMED = 4401, 4400
+
+
+class DashboardConsumer(AsyncWebsocketConsumer):
+    """From the server: `beat` about once a second, and htmx fragments for swaps out of band.
+
+    From the page, whenever its list changed: `{"shown": {task id: version}, "status": filter, "floor": id}`; a
+    task above `floor` belongs on the page (the last id shown where the list goes on, else empty). The answer is what
+    the page missed.
+    """
+
+    # No channel of its own: the feed listens for all, and a page stays connected (and says "delayed") without Redis.
+    channel_layer_alias = "none"
+    viewer: Viewer | None = None
+
+    async def connect(self) -> None:
+        access = await socket_access(self.scope)
+        await self.accept()
+        if access is None or not access.has("tasks:read"):
+            await self.close(code=NOT_LOGGED_IN)  # after accept, so that the page learns why
+            return
+        sees_all = await database_sync_to_async(access.may_any)("view")
+        self.viewer = Viewer(access=access, sees_all=sees_all, send=self._send)
+        self.feed = Feed.of_this_loop()
+        self.feed.join(self.viewer)
+
+    async def disconnect(self, code: int) -> None:
+        if self.viewer is not None:
+            await self.feed.leave(self.viewer)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        view = View.parse(text_data) if text_data and len(text_data) <= MOST_CHARACTERS else None
+        if view is None:
+            await self.close(code=MALFORMED)
+        elif self.viewer is not None:
+            self.feed.show(self.viewer, view)
+
+    async def _send(self, text: str) -> None:
+        await self.send(text_data=text)

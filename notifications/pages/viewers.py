@@ -1,0 +1,70 @@
+"""Who watches a dashboard, and what this page shows at the moment."""
+
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from tasks_app.access import Access
+from tasks_app.models import TaskStatus
+
+MOST_SHOWN = 200
+MOST_CHARACTERS = 20_000
+NOTHING_ABOVE = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What one page shows: the version of each task on it, its filter, and the id above which all belong on it.
+
+    Before the page has spoken nothing does."""
+
+    shown: Mapping[str, int] = field(default_factory=dict)
+    status: str = ""
+    floor: str = NOTHING_ABOVE
+
+    @classmethod
+    def parse(cls, text: str) -> "View | None":
+        """From the page's message; None if it makes no sense. Ids come out in their one canonical form."""
+        try:
+            said = orjson.loads(text)
+            shown = {str(uuid.UUID(key)): int(version) for key, version in said["shown"].items()}
+            floor = str(uuid.UUID(said["floor"])) if said["floor"] else ""
+            status = said["status"]
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            return None
+        if len(shown) > MOST_SHOWN or status not in ("", *TaskStatus.values):
+            return None
+        return cls(shown=shown, status=status, floor=floor)
+
+    def lacks(self, task_id: str, status: str) -> bool:
+        """The task belongs on this page and is not there. Ids are UUIDv7: their text sorts by time of creation."""
+        return self.status in ("", status) and task_id > self.floor and task_id not in self.shown
+
+
+@dataclass(kw_only=True, eq=False)
+class Viewer:
+    """One open page.
+
+    The consumer replaces `view` and sets `is_stale`; all else changes only while a push is made, one at a time.
+    """
+
+    access: Access
+    sees_all: bool
+    send: Callable[[str], Awaitable[None]]
+    view: View = View()
+    is_stale: bool = False
+    news: set[str] = field(default_factory=set)
+    toasts: set[str] = field(default_factory=set)
+    toasts_grouped: Counter[str] = field(default_factory=Counter)
+    toasted_at: float = 0.0
+
+    def sees(self, owner_id: int | None) -> bool:
+        return self.sees_all or owner_id == self.access.user.pk
+
+    @property
+    def audience(self) -> int | None:
+        """Those who see the same tasks: None for all tasks, else the user's id."""
+        return None if self.sees_all else self.access.user.pk

@@ -1,0 +1,84 @@
+"""Who looks at a page, and what every page answers alike: to nobody, to errors, to a database that is away."""
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from tasks_app.access import Access
+from tasks_app.exceptions import TaskNotFound
+from tasks_app.identity import anonymous_user
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewer(Access):
+    """The person at a page: of the session, or the built-in user where ANONYMOUS_API allows it."""
+
+    door: str = "page"
+    has_session: bool = False
+
+
+def for_viewers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Hands the view its Viewer, or sends the browser to the login."""
+
+    @never_cache
+    @functools.wraps(view)
+    def answer(request: HttpRequest, **parameters: Any) -> HttpResponse:
+        try:
+            viewer = _viewer(request)
+            return view(request, viewer, **parameters) if viewer else _to_login(request)
+        except TaskNotFound:
+            return failure(request, 404, "There is no such task. It may have been deleted meanwhile.")
+        except PermissionDenied as error:
+            return failure(request, 403, str(error) or "You may not do this.")
+        except (OperationalError, InterfaceError) as error:
+            logger.error("Cannot reach the database: %s", error)
+            detail = "The database does not answer right now. Nothing was changed; try again in a moment."
+            return failure(request, 503, detail)
+
+    return answer
+
+
+def failure(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """The error page. Its template needs neither database nor session."""
+    context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    return render(request, "error.html", context, status=status)
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Asked by htmx, for parts of a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def anonymous(request: HttpRequest) -> Any:
+    """The user that this browser would act as without a session, or None."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return anonymous_user(headers=headers, peer=request.META.get("REMOTE_ADDR", ""))
+
+
+def _viewer(request: HttpRequest) -> Viewer | None:
+    if request.user.is_authenticated:
+        return Viewer(user=request.user, has_session=True)
+    user = anonymous(request)
+    return Viewer(user=user) if user else None
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    # After a POST there is nothing to come back to but the list.
+    following = request.get_full_path() if request.method == "GET" else reverse("tasks:dashboard")
+    answer = redirect_to_login(following)
+    if is_htmx(request):
+        return HttpResponse(headers={"HX-Redirect": answer.url})
+    return answer
