@@ -12,6 +12,8 @@ import ssl
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ DEADLINE_SECONDS = 15.0
 MAX_RESPONSE_BYTES = 65536
 EXCERPT_BYTES = 4096
 HEADER_CHARACTERS = 256
+LONGEST_RETRY_AFTER = 86_400
 DETAIL_CHARACTERS = 500
 
 MESSAGES: dict[ErrorCode, str] = {
@@ -57,7 +60,8 @@ class Exchange:
     rest is only noted (`response_complete`). `first_byte_ms` ends with the response's head.
     `error_message` is for the endpoint's owner; `error_detail` and `peer_ip` are for staff.
     `response_headers` are the allow-listed ones, in lower case; of `location` only the host: `location-host`.
-    `response_excerpt` is text that nobody has checked, and empty whenever the address was not public.
+    `response_excerpt` is text that nobody has checked, and empty whenever the address was not public:
+    `response_withheld` then tells a body that may not be kept from one that was empty.
     """
 
     status: int | None = None
@@ -72,6 +76,7 @@ class Exchange:
     total_ms: float = 0.0
     response_headers: dict[str, str] = field(default_factory=dict)
     response_excerpt: str = ""
+    response_withheld: bool = False
     response_bytes: int = 0
     response_complete: bool = False
 
@@ -91,14 +96,16 @@ def send(
     method: str = "POST",
     resolver: Resolver | None = None,
     max_response_bytes: int = MAX_RESPONSE_BYTES,
+    excerpt_bytes: int = EXCERPT_BYTES,
+    kept_headers: Sequence[str] = KEPT_HEADERS,
     ca_bundle: str = "",
 ) -> Exchange:
     """Send one request and say what came of it. Nothing that a network or a receiver does raises.
 
     The deadline covers everything: DNS, connecting, TLS, sending, waiting and reading. No redirect is
     followed, no proxy or `.netrc` consulted, no connection or cookie kept. `ca_bundle` is a PEM file to trust
-    in place of certifi's. Raises ValueError for the caller's own mistake: a malformed header, or one of
-    OWN_HEADERS.
+    in place of certifi's. `kept_headers` are names in lower case. Raises ValueError for the caller's own mistake:
+    a malformed header, or one of OWN_HEADERS.
     """
     all_headers = _all_headers(headers)
     line = Line(policy, resolver or system_resolver, seconds=deadline_seconds)
@@ -106,7 +113,17 @@ def send(
     try:
         line.target = check_url(url, policy)
         request = requests.Request(method, line.target.url, headers=all_headers, data=body or None).prepare()
-        outcome = _exchange(request, line, max_response_bytes, ca_bundle)
+        response, raw, is_complete = _exchange(request, line, max_response_bytes, ca_bundle)
+        is_public = line.reach is Reach.PUBLIC
+        encoding = response.headers.get("content-encoding", "")
+        outcome = {
+            "status": response.status_code,
+            "response_headers": _kept_headers(response.headers, kept_headers),
+            "response_excerpt": excerpt(raw, encoding, excerpt_bytes) if is_public else "",
+            "response_withheld": not is_public,
+            "response_bytes": len(raw),
+            "response_complete": is_complete,
+        }
     except TargetRefused as refusal:
         outcome = {
             "error_code": "invalid_url" if refusal.is_malformed else "blocked",
@@ -157,20 +174,16 @@ class _Adapter(HTTPAdapter):
         """Nothing to add: the context verifies already, and was read from its file once, not every time."""
 
 
-def _exchange(request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str) -> dict[str, Any]:
+def _exchange(
+    request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str
+) -> tuple[requests.Response, bytes, bool]:
+    """The head of the answer, the first bytes of its body, still encoded, and whether that was all of it."""
     adapter = _Adapter(line, _tls_context(ca_bundle or DEFAULT_CA_BUNDLE_PATH))
     try:
         response = adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))
         line.finish_phase("first_byte")
         raw, is_complete = _read(response, max_response_bytes)
-        encoding = response.headers.get("content-encoding", "")
-        return {
-            "status": response.status_code,
-            "response_headers": _kept_headers(response.headers),
-            "response_excerpt": excerpt(raw, encoding) if line.reach is Reach.PUBLIC else "",
-            "response_bytes": len(raw),
-            "response_complete": is_complete and not line.is_cut,
-        }
+        return response, raw, is_complete and not line.is_cut
     finally:
         adapter.close()
 
@@ -191,22 +204,39 @@ def _read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
     return bytes(raw), False
 
 
-def excerpt(raw: bytes, content_encoding: str) -> str:
-    """At most 4 KiB of a body as text. Decompression stops there as well, so that a bomb stays small."""
+def excerpt(raw: bytes, content_encoding: str, limit: int = EXCERPT_BYTES) -> str:
+    """At most `limit` bytes of a body as text. Decompression stops there as well, so that a bomb stays small."""
     encoding = content_encoding.strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate"):
         try:
-            raw = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(raw, EXCERPT_BYTES)
+            raw = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(raw, limit)
         except zlib.error:
             return ""
     elif encoding not in ("", "identity"):
         return ""
-    text = raw[:EXCERPT_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text.encode()[:EXCERPT_BYTES].decode(errors="ignore")
+    text = raw[:limit].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode()[:limit].decode(errors="ignore")
 
 
-def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+def seconds_until_retry(retry_after: str, *, now: datetime) -> float:
+    """What a Retry-After header asks for (RFC 9110, 10.2.3: seconds or a date), at most a day; 0 if it says nothing."""
+    try:
+        value = retry_after.strip()
+        seconds = float(value) if value.isdigit() else (parsedate_to_datetime(value) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return min(max(0, seconds), LONGEST_RETRY_AFTER)
+
+
+def malformed_header(name: str, value: str) -> str:
+    """Why a request may not carry this header, or an empty string."""
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        return f"The header {name!r} is malformed."
+    return f"The header {name!r} is the sender's own." if name.lower() in OWN_HEADERS else ""
+
+
+def _kept_headers(headers: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    kept = {name: headers[name] for name in names if name in headers}
     try:
         kept["location-host"] = urlsplit(headers.get("location", "")).hostname or ""
     except ValueError:
@@ -216,10 +246,8 @@ def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _all_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"The header {name!r} is malformed.")
-        if name.lower() in OWN_HEADERS:
-            raise ValueError(f"The header {name!r} is the sender's own.")
+        if wrong := malformed_header(name, value):
+            raise ValueError(wrong)
     names = {name.lower() for name in headers}
     default = {} if "user-agent" in names else {"user-agent": "Taskmanager"}
     return {**default, **headers, "accept-encoding": "identity", "connection": "close"}
