@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from notifications import handlers
 from notifications.targets import EgressPolicy, TargetRefused, check_url
 
 
@@ -20,3 +21,15 @@ def check_callback(fields: Mapping[str, Any]) -> dict[str, str]:
     except TargetRefused as refusal:
         return {"callback_url": refusal.public_message}
     return {}
+
+
+def check_http_request(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The address of an `http_request` must be one that we may call, its headers ones that we may send.
+
+    Of a change only the changed fields are here. Without a kind there is nothing to say: what the schema cannot see in a
+    changed payload then shows when the task runs.
+    """
+    payload = fields.get("payload")
+    if fields.get("kind") != handlers.KIND or not isinstance(payload, Mapping):
+        return {}
+    return handlers.target_problems(payload) | handlers.request_problems(payload)

@@ -250,7 +250,10 @@ if ROLE == "worker":
 
 TASK_PIPELINE = ["tasks_app.process_tasks", "notifications.send_webhooks"]
 SWEEPS = ["tasks_app.recovery.sweep", "notifications.recovery.sweep"]
-TASK_VALIDATORS = ["notifications.validators.check_callback"]
+TASK_VALIDATORS = [
+    "notifications.validators.check_callback",
+    "notifications.validators.check_http_request",
+]
 SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", default=2, maximum=3600)
 LEASE_SECONDS = env.integer("LEASE_SECONDS", default=30, minimum=3, maximum=3600)
 GRACE_SECONDS = env.seconds("GRACE_SECONDS", default=5, maximum=3600)
