@@ -5,6 +5,7 @@ import ipaddress
 import math
 import os
 import sys
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,7 @@ if ROLE == "worker":
 TASK_PIPELINE = ["tasks_app.process_tasks", "notifications.send_webhooks"]
 SWEEPS = ["tasks_app.recovery.sweep", "notifications.recovery.sweep"]
 TASK_VALIDATORS = [
+    "tasks_app.handlers.email.check_email",
     "notifications.validators.check_callback",
     "notifications.validators.check_http_request",
 ]
@@ -283,6 +285,28 @@ WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, m
 WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", default=30, minimum=4, maximum=36_500)
 
 TASK_TOPIC = bool(RABBITMQ_URL)  # plain JSON events for other services: only where other services can listen
+
+# ---- E-mail, for the kind of that name: off without EMAIL_HOST ------------------------------------------------------
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=False)
+EMAIL_PORT = env.integer(
+    "EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25, minimum=1, maximum=65535
+)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT", default=10, minimum=1, maximum=60)  # seconds for each step
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    raise ImproperlyConfigured(
+        "EMAIL_USE_TLS and EMAIL_USE_SSL are both on: TLS is STARTTLS, SSL is TLS from the start."
+    )
+if bool(EMAIL_HOST_USER) != bool(EMAIL_HOST_PASSWORD):
+    raise ImproperlyConfigured("EMAIL_HOST_USER and EMAIL_HOST_PASSWORD go together: set both, or neither.")
+if EMAIL_HOST and ("@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isprintable()):
+    raise ImproperlyConfigured(
+        "EMAIL_HOST is set: DEFAULT_FROM_EMAIL must then be the sender, tasks@example.org or Tasks <tasks@example.org>."
+    )
 
 # ---- Logs -----------------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.choice("LOG_LEVEL", "debug", "info", "warning", "error", default="info").upper()
