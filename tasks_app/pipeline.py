@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from celery import chain, current_app
+from celery import Signature, current_app
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -22,7 +22,7 @@ from kombu import Producer
 
 from tasks_app import broker
 from tasks_app.background import Drain
-from tasks_app.models import Task, TaskStatus
+from tasks_app.models import Task
 
 logger = logging.getLogger(__name__)
 
@@ -92,22 +92,25 @@ class Sender:
         return sent
 
     def _publish(self, batch: Sequence[Wakeup], now: datetime) -> None:
-        message = _chain(batch, now)
+        first, *rest = _links(batch, now)
+        # A chain as its first message carries it, the links to come in reverse. chain.apply_async() drops the producer
+        # it is given and takes one of Celery's own connections, on which a broker under an alarm is waited for for ever.
+        options: dict[str, Any] = {"chain": rest[::-1]} if rest else {}
         if self._producer is None:
             self._connect()
-            message.apply_async(producer=self._producer)
+            first.apply_async(producer=self._producer, **options)
             return
         try:
-            message.apply_async(producer=self._producer)
+            first.apply_async(producer=self._producer, **options)
         except Exception:  # a connection that went stale while idle: a fresh one decides
             self._connect()
-            message.apply_async(producer=self._producer)
+            first.apply_async(producer=self._producer, **options)
 
     def _connect(self) -> None:
-        if self._producer is not None:
+        if self._connection is not None:
             with suppress(Exception):
                 self._connection.collapse()
-            self._producer = None
+        self._connection = self._producer = None
         self._connection = broker.connect()
         broker.declare(self._connection)
         self._producer = current_app.amqp.Producer(self._connection)
@@ -123,7 +126,8 @@ def _batches(wakeups: Sequence[Wakeup]) -> Iterable[Sequence[Wakeup]]:
         yield from (items[index : index + BATCH] for index in range(0, len(items), BATCH))
 
 
-def _chain(batch: Sequence[Wakeup], now: datetime) -> chain:
+def _links(batch: Sequence[Wakeup], now: datetime) -> list[Signature[Any]]:
+    """The pipeline's links for one batch, in their order."""
     ids = [str(wakeup.task_id) for wakeup in batch]
     head, *tail = settings.TASK_PIPELINE
     links = [current_app.signature(name, args=(ids,), immutable=True) for name in tail]
@@ -134,14 +138,15 @@ def _chain(batch: Sequence[Wakeup], now: datetime) -> chain:
             head, args=(ids,), kwargs={"sent_at": now.isoformat()}, options=options, immutable=True
         )
         links.insert(0, first)
-    return chain(*links)
+    return links
 
 
 def _stamp(batch: Sequence[Wakeup], now: datetime) -> None:
     for attempt in {wakeup.attempt for wakeup in batch if not wakeup.tail}:
         ids = [wakeup.task_id for wakeup in batch if wakeup.attempt == attempt]
-        unclaimed = Task.objects.filter(pk__in=ids, attempt=attempt, status=TaskStatus.PENDING)
-        unclaimed.update(published_at=now)
+        # A row whose start was moved ahead meanwhile needs another message then.
+        waiting = Task.objects.due(now).filter(pk__in=ids, attempt=attempt)
+        waiting.update(published_at=now)
 
 
 _sweeper = Sender()

@@ -131,7 +131,9 @@ LATE: dict[str, Any] = {
 def test_what_work_depends_on_changes_only_while_it_waits(field: str, status: TaskStatus) -> None:
     task = in_status(status)
     before = row(task)
-    with pytest.raises(TransitionRefused, match=f"{field} can be changed only while the task is PENDING; it is {status}"):
+    with pytest.raises(
+        TransitionRefused, match=f"{field} can be changed only while the task is PENDING; it is {status}"
+    ):
         lifecycle.update(task.pk, {field: LATE[field], "title": "Other"}, who="me", now=NOW)
     assert row(task) == before
 
@@ -198,7 +200,13 @@ def test_completing_a_running_task_fences_its_attempt() -> None:
     task = started()
     lifecycle.complete(task.pk, who="me", now=LATER)
     now = fresh(task)
-    assert (now.status, now.progress, now.lease_expires_at, now.worker, now.finished_at) == ("DONE", 100, None, "", LATER)
+    assert (now.status, now.progress, now.lease_expires_at, now.worker, now.finished_at) == (
+        "DONE",
+        100,
+        None,
+        "",
+        LATER,
+    )
     assert TaskEvent.objects.get(task=task, what="completed").attempt == 1
 
 

@@ -32,7 +32,16 @@ def test_a_result_of_any_json_type_comes_back_as_it_was(result: Any) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "text", ["", "'; DROP TABLE tasks_app_task; --", "\\x00 \\u0000", "ünï ✓ 🐘", "a\nb\tc\x01\x1f\x7f", "%s %%", "x" * 100_000]
+    "text",
+    [
+        "",
+        "'; DROP TABLE tasks_app_task; --",
+        "\\x00 \\u0000",
+        "ünï ✓ 🐘",
+        "a\nb\tc\x01\x1f\x7f",
+        "%s %%",
+        "x" * 100_000,
+    ],
 )
 def test_odd_texts_are_kept_as_they_are(text: str) -> None:
     task = started()
