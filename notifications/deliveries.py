@@ -5,6 +5,7 @@ FAILED once the schedule is used up, or BLOCKED where the address may not be rea
 is an attempt whose end nobody saw, and it is made again.
 """
 
+import json
 import logging
 import random
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -219,4 +219,4 @@ def _finish(delivery: Delivery, status: Delivery.Status, *, now: datetime, why: 
 
 
 def _title(delivery: Delivery) -> str:
-    return str(orjson.loads(delivery.event.body)["data"]["title"])
+    return str(json.loads(delivery.event.body)["data"]["title"])

@@ -1,8 +1,9 @@
 """The JSON that receivers read: webhook bodies, and the plain events of `task.topic`, `task.status` and `/ws`."""
 
+import json
+from datetime import datetime
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from tasks_app.models import FINISHED, Task, TaskEvent
@@ -41,11 +42,21 @@ def webhook_bodies(event: TaskEvent) -> tuple[str, str]:
         if omitted:
             kept["omitted"] = omitted
         head = {"type": event_type(event.what), "timestamp": event.at, "sequence": event.version}
-        body = orjson.dumps({**head, "data": kept})
-        flat = orjson.dumps({**head, **kept, "task_id": task.pk, "done": task.done})
-        if max(len(body), len(flat)) <= MAX_BODY_BYTES:
+        body = _compact({**head, "data": kept})
+        flat = _compact({**head, **kept, "task_id": task.pk, "done": task.done})
+        if max(len(body.encode()), len(flat.encode())) <= MAX_BODY_BYTES:
             break
-    return body.decode(), flat.decode()
+    return body, flat
+
+
+def _compact(value: dict[str, Any]) -> str:
+    # Not orjson: it refuses whole numbers over 64 bits, which metadata may hold (PostgreSQL makes one of 1e30); an
+    # exception here would undo the end of the task, again and again.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _data(event: TaskEvent) -> dict[str, Any]:
