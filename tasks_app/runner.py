@@ -6,6 +6,7 @@ settled at the latest every 100 ms; once it has run for a second, what has not b
 
 import json
 import logging
+import math
 import os
 import secrets
 import socket
@@ -25,7 +26,7 @@ from django.utils import timezone
 
 from tasks_app import handlers, lifecycle, validation
 from tasks_app.exceptions import AttemptSuperseded, PermanentError, RetryableError
-from tasks_app.handlers.base import TaskContext
+from tasks_app.handlers.base import TaskContext, storable
 from tasks_app.lifecycle import Outcome
 from tasks_app.models import Task
 from tasks_app.watchdog import watchdog
@@ -39,6 +40,9 @@ REPORT_SECONDS = 0.5
 MAX_RESULT_BYTES = 262_144
 MAX_ERROR_CHARACTERS = 2_000
 MAX_TRACEBACK_CHARACTERS = 20_000
+MAX_CODE_CHARACTERS = 100
+DEFAULT_WAIT_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
 def run(ids: Sequence[uuid.UUID], *, sent_at: datetime | None = None) -> None:
@@ -157,6 +161,7 @@ class Batch:
         task, context = attempt.task, attempt.context
         attempt.begun_at = started = time.monotonic()
         try:
+            context.check()  # it may have been cancelled while it waited behind its neighbours
             handler = handlers.get(task.kind)
             if handler is None:
                 raise RetryableError(f"This worker has no handler for kind {task.kind!r}.", code="unknown_kind")
@@ -216,7 +221,7 @@ class Batch:
     def _settle_one(self, outcome: Outcome) -> None:
         try:
             _patiently(lambda: lifecycle.settle([outcome], who=self.worker))
-        except Exception as error:  # its on_success function, or a value that the database refuses
+        except BaseException as error:  # its on_success function, or a value that the database refuses
             logger.exception("Cannot settle task_id=%s", outcome.task_id)
             failed = replace(outcome, verb="fail", result=None, message="", logs=(), on_success=(),
                              error_code="settle_failed", error_message=_text_of(error))  # fmt: skip
@@ -259,30 +264,44 @@ def _failed(attempt: Attempt, error: BaseException) -> Outcome:
     """Retry or give up: the class of the error says it; what is neither is a bug in the handler, and worth a retry."""
     task = attempt.task
     known = isinstance(error, RetryableError | PermanentError)
-    code = error.code if isinstance(error, RetryableError | PermanentError) else "handler_error"
+    code = _code_of(error) if isinstance(error, RetryableError | PermanentError) else "handler_error"
     message = (_text_of(error, name=not known) or code)[:MAX_ERROR_CHARACTERS]
     trace = "" if known else "".join(traceback.format_exception(error))[-MAX_TRACEBACK_CHARACTERS:]
-    details = {"error_code": code, "error_message": message, "traceback": _storable(trace)}
+    details = {"error_code": code, "error_message": message, "traceback": storable(trace)}
     if isinstance(error, PermanentError) or not task.attempts_left:
         return _outcome(attempt, verb="fail", **details)
-    handler = handlers.get(task.kind)
-    delay = getattr(error, "retry_after", None)
-    if delay is None:
-        delay = handler.backoff(task.attempts_used) if handler else 10.0
-    retry_at = timezone.now() + timedelta(seconds=max(0.0, delay))
+    retry_at = timezone.now() + timedelta(seconds=_wait_after(task, error))
     return _outcome(attempt, verb="retry_later", retry_at=retry_at, **details)
+
+
+def _wait_after(task: Task, error: BaseException) -> float:
+    """Seconds until the next attempt, whatever the error or the kind's backoff comes up with."""
+    handler = handlers.get(task.kind)
+    try:
+        wait = error.retry_after if isinstance(error, RetryableError) else None
+        if wait is None:
+            wait = handler.backoff(task.attempts_used) if handler else DEFAULT_WAIT_SECONDS
+        if not math.isfinite(wait):
+            raise ValueError(f"{wait} is no number of seconds.")
+        return max(0.0, min(LONGEST_WAIT_SECONDS, wait))
+    except Exception:
+        logger.exception("Kind %s has no sensible backoff, waiting %g s", task.kind, DEFAULT_WAIT_SECONDS)
+        return DEFAULT_WAIT_SECONDS
+
+
+def _code_of(error: RetryableError | PermanentError) -> str:
+    try:
+        return storable(str(error.code))[:MAX_CODE_CHARACTERS] or type(error).code
+    except Exception:
+        return type(error).code
 
 
 def _text_of(error: BaseException, *, name: bool = True) -> str:
     try:
         text = str(error)
-    except Exception:
+    except BaseException:
         text = "(its message cannot be printed)"
-    return _storable(f"{type(error).__name__}: {text}" if name else text)
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    return storable(f"{type(error).__name__}: {text}" if name else text)
 
 
 def _patiently(action: Callable[[], T]) -> T:

@@ -80,7 +80,7 @@ def json_error(value: Any, *, depth: int = MAX_DEPTH) -> str:
         return "" if value - value == 0 else "holds NaN or Infinity, which JSON has not."
     if depth == 0:
         return f"is nested deeper than {MAX_DEPTH} levels."
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 return f"has a key that is no text: {type(key).__name__}."
@@ -116,7 +116,7 @@ def _too_long(value: str, limit: int) -> str:
 def _tags(value: Sequence[str]) -> str:
     if len(value) > MAX_TAGS:
         return f"At most {MAX_TAGS} tags."
-    if not all(isinstance(tag, str) and 0 < len(tag.strip()) <= MAX_TAG for tag in value):
+    if not all(isinstance(tag, str) and tag.strip() and len(tag) <= MAX_TAG for tag in value):
         return f"Each tag is a text of 1 to {MAX_TAG} characters."
     return next((error for tag in value if (error := text_error(tag))), "")
 

@@ -50,15 +50,15 @@ class TaskContext:
         """
         with self._lock:
             self._report.progress = max(0, min(100, int(percent)))
-            self._report.message = str(message)[:MAX_MESSAGE_CHARACTERS].replace("\0", "")
+            self._report.message = storable(str(message)[:MAX_MESSAGE_CHARACTERS])
             self._report.changed = True
         self._flush(self)
 
     def log(self, text: str) -> None:
         """Adds a line to the task's history. Raises LogTooLarge past 256 Ki characters in one attempt."""
-        line = str(text).replace("\0", "").encode("utf-8", "replace").decode()
+        line = storable(str(text))
         with self._lock:
-            self._logged += len(line)
+            self._logged += len(line) + 1  # its end counts too, or empty lines would never come to one
             if self._logged > MAX_LOG_CHARACTERS:
                 raise LogTooLarge(f"The attempt logged over {MAX_LOG_CHARACTERS} characters.")
             self._report.logs.append(line)
@@ -85,3 +85,8 @@ class TaskContext:
             taken = self._report
             self._report = Report(progress=taken.progress, message=taken.message)
             return taken
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL cannot keep: NUL is left out, half of a surrogate pair becomes `?`."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

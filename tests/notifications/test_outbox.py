@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from notifications import outbox
+from notifications import deliveries
 from notifications.models import Delivery, Event
 from tasks_app import lifecycle
 from tests.tasks_app.making import NOW, end, fresh, started, submitted
@@ -36,8 +36,8 @@ def test_an_end_promises_what_the_default_receiver_wants_to_hear() -> None:
     event = Event.objects.get()
     assert (event.task_id, event.sequence, event.created_at) == (task.pk, 3, NOW)
     delivery = Delivery.objects.get()
-    assert (delivery.status, delivery.next_attempt_at, delivery.expires_at) == ("PENDING", NOW, NOW + outbox.LIFETIME)
-    assert outbox.LIFETIME == timedelta(hours=80)
+    assert (delivery.status, delivery.next_attempt_at, delivery.expires_at) == ("PENDING", NOW, NOW + deliveries.LIFETIME)
+    assert timedelta(hours=80) == deliveries.LIFETIME
 
 
 def test_what_nobody_wants_to_hear_is_not_written_down() -> None:

@@ -50,7 +50,7 @@ def test_a_verb_does_what_the_table_says_in_every_status(
 
     if after is None:
         if verb in PEOPLE:
-            with pytest.raises(TransitionRefused, match=f"A task that is {status} cannot {verb}"):
+            with pytest.raises(TransitionRefused, match=f"A task that is {status} cannot"):
                 PEOPLE[verb](task)
         else:
             assert not WORKERS[verb](task)

@@ -38,7 +38,6 @@ def test_on_success_never_runs_for_a_zombie() -> None:
     assert ran == []
 
 
-@pytest.mark.django_db(transaction=True)
 def test_an_exception_in_on_success_undoes_the_settling(committed: None) -> None:
     task = started()
     other = submitted()

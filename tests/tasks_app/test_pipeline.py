@@ -118,7 +118,6 @@ def test_what_changed_meanwhile_is_not_stamped() -> None:
     assert stamps == {"kept": now, "claimed": None, "done": None, "moved": None, "retried": None}
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_submitted_task_is_published_once_it_is_committed(committed: None) -> None:
     task = submitted(now=timezone.now())
     assert pipeline.publisher.flush(timeout=20)
@@ -145,7 +144,6 @@ def test_once_the_broker_is_back_the_same_sender_goes_on(no_broker: None, monkey
     assert fresh(task).published_at is not None
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_submission_commits_without_a_broker_and_waits_for_the_sweep(no_broker: None, committed: None) -> None:
     task = submitted(now=timezone.now())
     assert pipeline.publisher.flush(timeout=20)

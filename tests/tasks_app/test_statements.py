@@ -123,7 +123,6 @@ def _all_at_once(count: int, work: Any) -> list[Any]:
     return results
 
 
-@pytest.mark.django_db(transaction=True)
 def test_of_32_overlapping_batches_each_row_goes_to_one(committed: None) -> None:
     tasks = lifecycle.submit_many([NewTask(title=str(n)) for n in range(64)], owner_id=None, who="me", now=NOW)
     ids = [task.pk for task in tasks]
@@ -140,7 +139,6 @@ def test_of_32_overlapping_batches_each_row_goes_to_one(committed: None) -> None
     assert Task.objects.filter(status=TaskStatus.PROCESSING).count() == len(claimed)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_overlapping_batches_settle_each_attempt_once_while_people_meddle(committed: None) -> None:
     tasks = lifecycle.submit_many([NewTask(title=str(n)) for n in range(32)], owner_id=None, who="me", now=NOW)
     ids = [task.pk for task in tasks]
