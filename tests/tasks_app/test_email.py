@@ -276,6 +276,12 @@ def test_without_a_mail_server_the_kind_is_off(settings: Any, db: None) -> None:
     assert refused.value.errors == {"kind": "E-mail is off here: the operator has set no EMAIL_HOST."}
 
 
+def test_a_task_can_be_renamed_while_mail_is_off(mail: MailServer, settings: Any) -> None:
+    task = submit()
+    settings.EMAIL_HOST = ""
+    assert lifecycle.update(task.pk, {"title": "Other"}, who="test").title == "Other"
+
+
 def test_a_worker_without_a_mail_server_leaves_the_task_to_others(mail: MailServer, settings: Any) -> None:
     task = submit()
     settings.EMAIL_HOST = ""
