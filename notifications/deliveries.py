@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -33,7 +32,6 @@ LIFETIME = timedelta(hours=80)
 """From the event to giving up; the retries of the schedule end before."""
 LEASE_MARGIN = timedelta(seconds=15)
 BUSY_WAIT = 60
-LONGEST_RETRY_AFTER = 86_400
 CALL_SECONDS = 1.0
 Status = Delivery.Status
 
@@ -189,17 +187,8 @@ def next_wait(
     if exchange.status in (429, 502, 504) or exchange.error_code == "timeout":
         wait = max(wait, BUSY_WAIT)
     if exchange.status in (429, 503):
-        wait = max(wait, _retry_after(exchange.response_headers.get("retry-after", ""), now=now))
+        wait = max(wait, sender.seconds_until_retry(exchange.response_headers.get("retry-after", ""), now=now))
     return wait, f"Waits {wait:.0f} s: {what}"
-
-
-def _retry_after(value: str, *, now: datetime) -> float:
-    """Seconds asked for by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), at most a day."""
-    try:
-        seconds = float(value) if value.strip().isdigit() else (parsedate_to_datetime(value) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return 0
-    return min(max(0, seconds), LONGEST_RETRY_AFTER)
 
 
 def _retry(delivery: Delivery, *, now: datetime, wait: float | None, why: str) -> None:
