@@ -79,7 +79,9 @@ def _parameters(scope: Any) -> tuple[str | None, int | None, bool]:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     only, since = query.get("task_id", [None])[0], query.get("since", [None])[0]
     try:
+        if since is not None and not (since.isascii() and since.isdigit()):
+            raise ValueError("int() takes signs, spaces, underscores and other scripts too")
         cursor = None if since is None else int(since)
-        return (None if only is None else str(uuid.UUID(only))), cursor, cursor is None or 0 <= cursor < 2**63
+        return (None if only is None else str(uuid.UUID(only))), cursor, cursor is None or cursor < 2**63
     except ValueError:
         return None, None, False
