@@ -1,0 +1,45 @@
+"""The request's body, read before anything looks at it: as a whole, in chunks or with a length, and always to its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_only_middleware
+
+MOST_DISCARDED = 67_108_864
+PIECE = 65_536
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+@sync_only_middleware
+def read_whole_body(get_response: GetResponse) -> GetResponse:
+    """Middleware, for two things that Django leaves to luck.
+
+    A chunked body (RFC 9112, 7.1) has no Content-Length, which WSGI and DRF read as "no body": a change would be answered
+    with 200 and not be made. And a body that no view reads (401, 404, 415, DELETE with a body) stays in the connection:
+    granian then drops it, together with the next request that a keep-alive client has sent on it.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+        if chunked or length != "0":
+            _read(request, chunked=chunked)
+        return get_response(request)
+
+    return middleware
+
+
+def _read(request: HttpRequest, *, chunked: bool) -> None:
+    # WSGIRequest reads up to Content-Length only; the server's own stream ends where the body does.
+    stream: Any = request.META["wsgi.input"] if chunked and "wsgi.input" in request.META else request
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body = stream.read(limit + 1)  # one more than allowed: whoever parses it says 413
+    discarded = 0
+    while len(body) > limit and discarded < MOST_DISCARDED and (piece := stream.read(PIECE)):
+        discarded += len(piece)
+    request._body = body  # where HttpRequest.body and DRF look
+    request._read_started = True  # type: ignore[attr-defined]
+    request.META["CONTENT_LENGTH"] = str(len(body))
