@@ -1,10 +1,16 @@
-"""The test database and the threads of ours that used it. A conftest imports the fixture to have it."""
+"""The test database and the threads of ours that use it. A conftest imports these fixtures to have them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+
+from notifications import live, topic
+from notifications.models import Event
+from tasks_app import identity, pipeline
+from tasks_app.models import Task
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,23 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Real commits, which other threads see. pytest-django's own empties and refills every table, a second per test.
+
+    What our threads were given is done with before the rows go.
+    """
+    with django_db_blocker.unblock():
+        yield
+        for drain in (pipeline.publisher, live.announcer, topic.publisher):
+            assert drain.flush(timeout=20)
+        Event.objects.all().delete()
+        Task.objects.all().delete()
+        User.objects.exclude(username=identity.LOCAL).delete()
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> None:
+    """Says that a test commits. (pytest-django prepares a database only for tests whose fixtures have a name it knows.)"""
