@@ -268,6 +268,10 @@ def test_what_is_unknown_ended_or_not_due_is_left_alone() -> None:
 
 def test_a_message_that_comes_twice_has_one_effect() -> None:
     ran: list[int] = []
-    task = run(lambda payload, context: ran.append(1))
+
+    def function(payload: Any, context: TaskContext) -> None:
+        ran.append(1)
+
+    task = run(function)
     runner.run([task.pk])
     assert (ran, fresh(task).attempt) == ([1], 1)
