@@ -69,7 +69,7 @@ def _data(event: TaskEvent) -> dict[str, Any]:
         "metadata": task.metadata,
     }  # fmt: skip
     if settings.PUBLIC_URL:
-        data["link"] = f"{settings.PUBLIC_URL}/tasks/{task.pk}"
+        data["link"] = f"{settings.PUBLIC_URL}/dashboard/tasks/{task.pk}/"
     if event.status == "FAILED":
         data["error"] = {"code": task.error_code, "message": task.error_message[:2048]}
     if event.status in FINISHED and task.result is not None:

@@ -140,7 +140,7 @@ class Feed:
         changes, self._changes = self._changes, {}
         viewers = list(self._viewers)
         audiences: set[int | None] = set()
-        self._uncounted &= {viewer.audience for viewer in viewers}
+        self._uncounted &= {viewer.audience for viewer in viewers if not viewer.view.task}
         if self._uncounted and time.monotonic() >= self._count_at:
             audiences, self._uncounted = self._uncounted, set()
         push = await database_sync_to_async(Push)(changes, viewers, audiences=audiences)

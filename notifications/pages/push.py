@@ -16,6 +16,8 @@ from tasks_app.models import FINISHED, Task, TaskEvent, TaskStatus
 MOST_NEWS = 1000
 MOST_TOASTS = 3
 TOAST_SECONDS = 6.0
+CHANGED = "changed"
+"""To the page of one task, which then reads its own part again over HTTP."""
 NOT_SHOWN = ("description", "metadata", "result", "callback_url")
 NO_TOAST = NO_STATUS | {TaskEvent.What.SUBMITTED, TaskEvent.What.UPDATED, TaskEvent.What.CANCEL_REQUESTED}
 
@@ -69,7 +71,11 @@ class Push:
         counts = {audience: self._count(audience) for audience in audiences}
         self.counting_seconds = time.monotonic() - started
         self.messages: list[tuple[Viewer, str]] = []
-        for viewer in self._views:
+        for viewer, view in self._views.items():
+            if view.task:
+                if viewer in self._stale or self._is_told_of(viewer, view.task):
+                    self.messages.append((viewer, CHANGED))
+                continue
             parts = [
                 self._rows(viewer),
                 counts.get(viewer.audience, ""),
@@ -78,6 +84,9 @@ class Push:
             ]
             if text := "".join(parts):
                 self.messages.append((viewer, text))
+
+    def _is_told_of(self, viewer: Viewer, key: str) -> bool:
+        return key in self._changes and viewer.sees(self._changes[key].owner_id)
 
     def _read(self, told: Iterable[list[str]]) -> dict[str, Task]:
         wanted = {key for viewer in self._stale for key in self._views[viewer].shown}
@@ -124,6 +133,8 @@ class Push:
         return {str(key) for key in tasks.order_by("-pk").values_list("pk", flat=True)[:MOST_NEWS]}
 
     def _told(self, viewer: Viewer) -> list[str]:
+        if self._views[viewer].task:
+            return []
         return [
             key
             for key, change in self._changes.items()

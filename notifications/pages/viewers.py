@@ -19,11 +19,12 @@ NOTHING_ABOVE = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 class View:
     """What one page shows: the version of each task on it, its filter, and the id above which all belong on it.
 
-    Before the page has spoken nothing does."""
+    Before the page has spoken nothing does. `task` is the id of the one task of a page that shows no list."""
 
     shown: Mapping[str, int] = field(default_factory=dict)
     status: str = ""
     floor: str = NOTHING_ABOVE
+    task: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "View | None":

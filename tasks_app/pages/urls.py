@@ -3,13 +3,15 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from tasks_app.pages import views
+from tasks_app.pages import task, views
 
 app_name = "tasks"
 urlpatterns = [
     path("dashboard/", views.dashboard, name="dashboard"),
     path("dashboard", views.without_slash),
     path("dashboard/samples", views.samples, name="samples"),
+    path("dashboard/tasks/<uuid:task_id>/", task.detail, name="detail"),
+    path("dashboard/tasks/<uuid:task_id>/rerun", task.rerun, name="rerun"),
     path("dashboard/tasks/<uuid:task_id>/delete", views.delete, name="delete"),
     path("dashboard/tasks/<uuid:task_id>/<slug:verb>", views.change, name="change"),
     path(

@@ -3,6 +3,7 @@
 Every POST works twice: a browser without JavaScript is redirected, htmx gets the changed parts of the page.
 """
 
+import re
 import uuid
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,13 +14,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from tasks_app import lifecycle
-from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused
+from tasks_app.exceptions import InvalidTask, TransitionRefused
 from tasks_app.models import Task
 from tasks_app.pages.forms import CreateForm
 from tasks_app.pages.listing import BadQuery, counts, listing, row
+from tasks_app.pages.system import kept
+from tasks_app.pages.task import now_part, visible
 from tasks_app.pages.viewer import Viewer, anonymous, failure, for_viewers, is_htmx
 from tasks_app.validation import NewTask
 
@@ -29,6 +33,7 @@ VERBS = {
     "reopen": (lifecycle.reopen, "“{}” is waiting again."),
 }
 """Verb in the address → what does it, and what is said of it."""
+TASK_PAGE = re.compile(r"/dashboard/tasks/[0-9a-f-]{36}/")
 SAMPLES = (
     NewTask(title="Fail on purpose: no message", payload={"seconds": 1}),
     NewTask(title="Count to twenty", payload={"message": "Twenty", "seconds": 20}),
@@ -53,6 +58,7 @@ def _dashboard(request: HttpRequest, viewer: Viewer, *, form: CreateForm, status
     context = {
         "viewer": viewer, "listing": shown, "counts": counts(viewer, status=shown.status), "form": form,
         "create_url": request.build_absolute_uri("/tasks") if anonymous(request) else "",
+        "system": kept.get(now=timezone.now()),
     }  # fmt: skip
     only_list = request.headers.get("HX-Target") == "tasks"
     template = "tasks_app/_tasks.html" if only_list else "tasks_app/dashboard.html"
@@ -89,7 +95,7 @@ def change(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID, verb: str) 
     """Cancel, complete or reopen, as far as the task's status allows it."""
     if verb not in VERBS:
         raise Http404
-    _task(viewer, task_id, "change")
+    visible(viewer, task_id, "change")
     do, said = VERBS[verb]
     refused = ""
     try:
@@ -97,10 +103,13 @@ def change(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID, verb: str) 
     except TransitionRefused as error:
         refused, task = error.message, lifecycle.get(task_id)
     if is_htmx(request):
-        text = _part("_task_row.html", row(viewer, task, oob=True)) + _counts(viewer)
-        if refused:
-            text += _part("_toast.html", {"key": "refused", "status": "FAILED", "title": refused, "oob": True})
-        return HttpResponse(text)
+        toast = {"key": "refused", "status": "FAILED", "title": refused, "oob": True}
+        text = _part("_toast.html", toast) if refused else ""
+        if TASK_PAGE.fullmatch(request.POST.get("next", "")):
+            answer = now_part(request, viewer, task_id)
+            answer.write(text)
+            return answer
+        return HttpResponse(_part("_task_row.html", row(viewer, task, oob=True)) + _counts(viewer) + text)
     messages.add_message(request, messages.ERROR if refused else messages.SUCCESS, refused or said.format(task.title))
     return redirect(_back(request))
 
@@ -109,7 +118,7 @@ def change(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID, verb: str) 
 @for_viewers
 def delete(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpResponse:
     """Asks first (GET: a page, or its part for the dialog), then removes the task."""
-    task = _task(viewer, task_id, "delete")
+    task = visible(viewer, task_id, "delete")
     if request.method != "POST":
         context = {"task": task, "viewer": viewer, "back": _back(request)}
         template = "tasks_app/_confirm_delete.html" if is_htmx(request) else "tasks_app/confirm_delete.html"
@@ -118,7 +127,8 @@ def delete(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpResp
     if is_htmx(request):
         return HttpResponse(_part("_task_gone.html", {"id": task.pk}) + _counts(viewer))
     messages.success(request, f"“{task.title}” was deleted.")
-    return redirect(_back(request))
+    back = _back(request)
+    return redirect(reverse("tasks:dashboard") if str(task_id) in back else back)
 
 
 @require_safe
@@ -144,16 +154,6 @@ def _check_may_create(viewer: Viewer) -> None:
         raise PermissionDenied("You may not create tasks: that takes the role member or operator.")
 
 
-def _task(viewer: Viewer, task_id: uuid.UUID, action: str) -> Task:
-    # One that may not be seen does not exist.
-    task = viewer.tasks().filter(pk=task_id).first()
-    if task is None:
-        raise TaskNotFound
-    if not viewer.may(action, task):
-        raise PermissionDenied(f"You may see this task, but not {action} it.")
-    return task
-
-
 def _counts(viewer: Viewer) -> str:
     return "".join(_part("_count.html", {**count, "oob": True}) for count in counts(viewer))
 
@@ -163,7 +163,9 @@ def _part(name: str, context: dict[str, Any]) -> str:
 
 
 def _back(request: HttpRequest) -> str:
-    """The list the person came from, as its form or link says; never a place outside the dashboard."""
+    """The page the person came from, as its form or link says; never a place outside the dashboard."""
     home = reverse("tasks:dashboard")
     asked = urlsplit(request.POST.get("next") or request.GET.get("next") or "")
+    if TASK_PAGE.fullmatch(asked.path) and not asked.netloc:
+        return asked.path
     return f"{home}?{asked.query}" if asked.path == home and asked.query else home

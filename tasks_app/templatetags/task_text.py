@@ -1,7 +1,10 @@
 """How values of a task read on a page. The socket renders the same templates, so nothing here needs a request."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from datetime import timezone as zones
+from itertools import pairwise
 from typing import Any
 
 from django import template
@@ -52,9 +55,24 @@ def until(start: datetime, end: datetime) -> str:
 
 
 @register.filter
+def long(took: timedelta) -> str:
+    """A duration, in the same words."""
+    return until(_EPOCH, _EPOCH + took)
+
+
+@register.filter
+def in_order(steps: Iterable[Any]) -> list[tuple[Any, timedelta | None]]:
+    """Anything with an `at`, by time, each with the time since the one before."""
+    ordered = sorted(steps, key=lambda step: step.at)
+    gaps = [None, *(after.at - before.at for before, after in pairwise(ordered))]
+    return list(zip(ordered, gaps, strict=True))
+
+
+@register.filter
 def is_ahead(moment: datetime) -> bool:
     """Still to come."""
     return moment > timezone.now()
 
 
+_EPOCH = datetime(2000, 1, 1, tzinfo=zones.utc)
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))

@@ -12,7 +12,7 @@ let refused = false;
 const rows = () => [...document.querySelectorAll("#task-rows > .task")];
 
 function tell(force) {
-  if (!socket) return;
+  if (!socket || !document.getElementById("tasks")) return;
   const shown = Object.fromEntries(rows().map((row) => [row.id.slice(5), Number(row.dataset.version)]));
   const { status, hasOlder, isOlder } = document.getElementById("tasks").dataset;
   const ids = Object.keys(shown);
@@ -72,12 +72,13 @@ mark.addEventListener("htmx:wsClose", (event) => {
 });
 mark.addEventListener("htmx:wsBeforeMessage", (event) => {
   if (event.detail.message === "beat") lastBeat = Date.now();
+  if (event.detail.message === "changed") htmx.trigger("#task-page", "changed");
   show();
 });
 mark.addEventListener("htmx:wsAfterMessage", () => {
   // On an empty list nothing is pushed away: what is new comes by itself.
   const news = document.getElementById("news");
-  if (!news.hidden && !rows().length && !document.getElementById("tasks").dataset.status) news.click();
+  if (news && !news.hidden && !rows().length && !document.getElementById("tasks").dataset.status) news.click();
 });
 document.addEventListener("htmx:afterRequest", () => tell(false));
 setInterval(show, 500);

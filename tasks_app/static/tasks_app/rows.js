@@ -1,21 +1,22 @@
-// Rows change in place: only what differs is touched, so that focus, a half-made click and a selection survive.
-// The relative times tick here, in the words of templatetags/task_text.py.
+// Rows, and parts with data-morph, change in place: only what differs is touched, so that focus, a half-made click, what
+// is unfolded and a selection survive. The relative times tick here, in the words of templatetags/task_text.py.
 
 function morph(shown, next) {
   if (shown.isEqualNode(next)) return;
-  const comparable = shown.nodeType === Node.ELEMENT_NODE && shown.tagName === next.tagName
-    && shown.childNodes.length === next.childNodes.length;
-  if (!comparable) return shown.replaceWith(next);
-  for (const { name } of [...shown.attributes]) if (!next.hasAttribute(name)) shown.removeAttribute(name);
+  if (shown.nodeType !== Node.ELEMENT_NODE || shown.tagName !== next.tagName) return shown.replaceWith(next);
+  // What is unfolded is the reader's, not the server's.
+  const kept = (name) => name === "open" && shown.tagName === "DETAILS";
+  for (const { name } of [...shown.attributes]) if (!next.hasAttribute(name) && !kept(name)) shown.removeAttribute(name);
   for (const { name, value } of next.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   const [old, fresh] = [[...shown.childNodes], [...next.childNodes]];
-  old.forEach((node, index) => morph(node, fresh[index]));
+  old.forEach((node, index) => (index < fresh.length ? morph(node, fresh[index]) : node.remove()));
+  shown.append(...fresh.slice(old.length));
 }
 
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const row = event.detail.target;
   const next = event.detail.fragment.firstElementChild;
-  if (!row.classList.contains("task") || next?.id !== row.id) return;
+  if (!row.matches(".task, [data-morph]") || next?.id !== row.id) return;
   event.detail.shouldSwap = false;
   // An answer may arrive after what the socket already showed.
   if (Number(next.dataset.version) < Number(row.dataset.version)) return;

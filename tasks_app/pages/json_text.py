@@ -1,0 +1,43 @@
+"""JSON that a person typed: read strictly, and where it is wrong the place is told."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misread:
+    """`position` counts characters from the start of the text."""
+
+    sentence: str
+    position: int
+
+
+def read_object(text: str) -> dict[str, Any] | Misread | None:
+    """The object; None for an empty text."""
+    if not text.strip():
+        return None
+    try:
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        return Misread(sentence=f"Line {error.lineno}, column {error.colno}: {error.msg}.", position=error.pos)
+    except RecursionError:
+        return Misread(sentence="It is nested too deeply.", position=0)
+    except ValueError as error:
+        return Misread(sentence=str(error), position=0)
+    if not isinstance(value, dict):
+        return Misread(sentence="A JSON object is wanted: { … }.", position=0)
+    return value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"The key {twice[:50]!r} is there twice.")
+    return found
