@@ -65,10 +65,16 @@ def republish(*, now: datetime) -> int:
     # Nobody was told of a start that lay ahead when the row last changed; of the others the publisher was.
     untold = Q(run_at__gt=F("updated_at")) | Q(updated_at__lt=now - UNPUBLISHED_AFTER)
     wanted = Q(published_at=None) & untold
-    newest = Task.objects.filter(finished_at__isnull=False).order_by("-finished_at").values_list("published_at")
-    worked_on = [published for (published,) in newest[:RECENT] if published]
-    if worked_on:
-        wanted |= Q(published_at__lt=max(worked_on) - OVERTAKEN_BY)
+    newest = (
+        Task.objects.filter(finished_at__isnull=False).order_by("-finished_at").values_list("priority", "published_at")
+    )
+    worked_on: dict[int, datetime] = {}
+    for priority, published_at in newest[:RECENT]:
+        if published_at:
+            worked_on[priority] = max(published_at, worked_on.get(priority, published_at))
+    for priority, published_at in worked_on.items():
+        # Only what is at least as urgent: to be overtaken by what is more urgent is as it should be.
+        wanted |= Q(priority__gte=priority, published_at__lt=published_at - OVERTAKEN_BY)
     stale = Task.objects.due(now).filter(published_at__lt=now - LOST_AFTER)
     if stale.exists() and _queue_is_empty():
         wanted |= Q(published_at__lt=now - LOST_AFTER)

@@ -9,7 +9,7 @@ from tasks_app.lifecycle import Outcome
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
 
-NOW = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+NOW = datetime(2020, 1, 1, 12, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
 
 

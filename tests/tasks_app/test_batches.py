@@ -12,6 +12,7 @@ from tasks_app.handlers import PermanentError, TaskContext, handler
 from tasks_app.models import Task, TaskStatus
 from tasks_app.signals import TaskChange
 from tasks_app.validation import NewTask
+from tasks_app.watchdog import watchdog
 from tests.services.processes import eventually
 from tests.tasks_app.making import fresh, story
 
@@ -128,7 +129,7 @@ def test_a_rider_that_was_cancelled_while_it_waited_is_not_begun() -> None:
         ran.append(payload["n"])
         if payload["n"] == 0:
             lifecycle.cancel(tasks[1].pk, who="me")
-            (current,) = runner.watchdog._batches
+            (current,) = watchdog._batches
             eventually(lambda: current.open_attempts()[0].context.cancelled, message="the watchdog does not see it")
 
     tasks += batch(function, [{"n": n} for n in range(3)], max_attempts=1)
