@@ -39,6 +39,12 @@ class TransitionRefused(TaskError):
     code = "wrong_status"
 
 
+class VersionConflict(TaskError):
+    """The task was changed meanwhile: its version is no longer the one that If-Match names. Read it again."""
+
+    code = "version_conflict"
+
+
 class RetryableError(Exception):
     """A handler raises this when trying again may help; `retry_after` (seconds) overrides the kind's backoff."""
 

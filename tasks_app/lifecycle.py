@@ -7,7 +7,7 @@ returned. Verbs of people raise TaskNotFound or TransitionRefused.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tasks_app import handlers, history, pipeline, statements, validation
-from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused
+from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused, VersionConflict
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
 
@@ -43,6 +43,13 @@ TRANSITIONS: Mapping[str, Mapping[TaskStatus, TaskStatus]] = {
 """verb → status before → status after."""
 
 ONLY_WHILE_PENDING = frozenset({"payload", "priority", "run_at", "max_attempts", "timeout", "callback_url"})
+_PARTICIPLES = {
+    "cancel": "cancelled",
+    "reopen": "reopened",
+    "complete": "completed",
+    "update": "changed",
+    "delete": "deleted",
+}
 EDITABLE = frozenset({"title", "description", "tags", "metadata"}) | ONLY_WHILE_PENDING
 MAX_BATCH = 1000
 
@@ -274,18 +281,26 @@ def reopen(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None 
     return task
 
 
-def update(task_id: uuid.UUID, changes: Mapping[str, Any], *, who: str, now: datetime | None = None) -> Task:
+def update(
+    task_id: uuid.UUID,
+    changes: Mapping[str, Any],
+    *,
+    who: str,
+    versions: Collection[int] | None = None,
+    now: datetime | None = None,
+) -> Task:
     """Changes fields. Title, description, tags and metadata at any time, the others only while PENDING.
 
-    Raises InvalidTask, and TransitionRefused for a field whose time is over. Equal values change nothing.
+    Raises InvalidTask, TransitionRefused for a field whose time is over, and VersionConflict where the task's version
+    is none of `versions`. Equal values change nothing.
     """
     now = now or timezone.now()
     if unknown := set(changes) - EDITABLE:
         raise InvalidTask(dict.fromkeys(sorted(unknown), "This field cannot be changed."))
     with transaction.atomic():
-        task = _locked(task_id, "update")
+        task = _locked(task_id, "update", versions=versions)
         changed = {name: value for name, value in changes.items() if getattr(task, name) != value}
-        errors = validation.field_errors(changed, now=now)
+        errors = validation.field_errors({"kind": task.kind, **changed}, now=now)
         if "payload" in changed and "payload" not in errors and (handler := handlers.get(task.kind)):
             errors |= handler.problems(changed["payload"])
         if errors:
@@ -310,11 +325,16 @@ def update(task_id: uuid.UUID, changes: Mapping[str, Any], *, who: str, now: dat
     return task
 
 
-def delete(task_id: uuid.UUID, *, who: str, now: datetime | None = None) -> None:
-    """Removes the task and its history, in any status; a running attempt then has nothing to settle."""
+def delete(
+    task_id: uuid.UUID, *, who: str, versions: Collection[int] | None = None, now: datetime | None = None
+) -> None:
+    """Removes the task and its history, in any status; a running attempt then has nothing to settle.
+
+    Raises VersionConflict where the task's version is none of `versions`.
+    """
     now = now or timezone.now()
     with transaction.atomic():
-        task = _locked(task_id, "delete")
+        task = _locked(task_id, "delete", versions=versions)
         task.version += 1
         task.updated_at = now
         history.record([history.event(task, What.DELETED, who=who, at=now)])
@@ -322,14 +342,16 @@ def delete(task_id: uuid.UUID, *, who: str, now: datetime | None = None) -> None
         pipeline.publish_tail_after_commit(task_id)
 
 
-def _locked(task_id: uuid.UUID, verb: str) -> Task:
+def _locked(task_id: uuid.UUID, verb: str, *, versions: Collection[int] | None = None) -> Task:
     # On SQLite the transaction itself holds the only write lock; there select_for_update() is a no-op by design.
     try:
         task = Task.objects.select_for_update().get(pk=task_id)
     except Task.DoesNotExist:
         raise TaskNotFound from None
+    if versions is not None and task.version not in versions:
+        raise VersionConflict
     if task.status not in TRANSITIONS[verb]:
-        raise TransitionRefused(f"A task that is {task.status} cannot {verb.replace('_', ' ')}.")
+        raise TransitionRefused(f"A task that is {task.status} cannot be {_PARTICIPLES[verb]}.")
     return task
 
 
