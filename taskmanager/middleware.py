@@ -1,11 +1,17 @@
-"""Two small middlewares of the whole site."""
+"""Small middlewares of the whole site."""
 
 from collections.abc import Callable
+from typing import Any
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_only_middleware
 
+from tasks_app import request_id
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
+RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 # No inline script or style, nothing from another host; connect-src names the sockets for browsers that do not
 # count ws: as 'self'.
@@ -13,6 +19,29 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self' ws: wss:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+@receiver(request_finished, dispatch_uid="taskmanager.request_id")
+def forget_request_id(**_: Any) -> None:
+    """Only here: Django writes its line about a refused request after the middlewares."""
+    request_id.current.set("")
+
+
+class RequestIdMiddleware:
+    """Must stand first. Names every request, by the client's X-Request-ID or anew, and says how much of a rate is left."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        name = request_id.accept(request.headers.get("X-Request-ID"))
+        request_id.current.set(name)
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = name
+        if rate := getattr(request, "rate_limit", None):  # left by tasks_app.api.throttles
+            for header, value in zip(RATE_HEADERS, rate, strict=True):
+                response.headers[header] = str(value)
+        return response
 
 
 class SecurityPolicyMiddleware:

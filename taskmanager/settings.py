@@ -11,6 +11,8 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from taskmanager import env
 
@@ -110,8 +112,13 @@ for _origin in CORS_ALLOWED_ORIGINS:
         raise ImproperlyConfigured(
             f"CORS_ALLOW_ORIGINS: {_origin!r} is no origin of the form https://host or http://host:port."
         )
-CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "if-match", "x-csrftoken"]
-CORS_EXPOSE_HEADERS = ["link", "location", "retry-after", "etag"]
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "x-csrftoken", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "link", "location", "retry-after", "etag", "idempotent-replayed", "x-request-id",
+    "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset",
+]  # fmt: skip
 CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS
 
 CSRF_FAILURE_VIEW = "tasks_app.api.errors.csrf_failure"
@@ -154,6 +161,7 @@ INSTALLED_APPS = [
     *env.words("EXTRA_APPS"),
 ]
 MIDDLEWARE = [
+    "taskmanager.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -161,6 +169,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "taskmanager.login_limit.LoginLimitMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -212,7 +221,21 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.renderers.CompactJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tasks_app.api.renderers.AlwaysJSON",
     "EXCEPTION_HANDLER": "tasks_app.api.errors.problem_response",
+    "DEFAULT_THROTTLE_CLASSES": ["tasks_app.api.throttles.RequestRate"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Taskmanager",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["tasks_app.api.v1.schema.complete"],
+}
+API_RATE = env.integer("API_RATE", default=60_000, minimum=0, maximum=10_000_000)  # a minute and token; 0: no limit
+LOGIN_RATE = env.integer("LOGIN_RATE", default=10, minimum=0, maximum=100_000)  # failures a minute; 0: no limit
+WEB_THREADS = env.integer("WEB_THREADS", default=4, minimum=1, maximum=1000)
+LONG_POLLS = env.integer("LONG_POLLS", default=WEB_THREADS // 2, minimum=0, maximum=1000)  # of each process
 
 # ---- Celery: queues are declared in taskmanager/celery.py -----------------------------------------------------------
 RABBITMQ_URL = env.url("RABBITMQ_URL", schemes=("amqp", "amqps"))
@@ -263,6 +286,14 @@ TASK_RETENTION_DAYS = env.integer("TASK_RETENTION_DAYS", default=0, minimum=0, m
 
 # ---- Live updates ---------------------------------------------------------------------------------------------------
 REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:  # only counts requests: it may be away, and must then cost no time
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "taskmanager",
+        "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},
+    }
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "notifications.layers.RedisLayer" if REDIS_URL else "notifications.layers.InProcessLayer",
@@ -315,11 +346,19 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}",
+            "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}{request}",
             "style": "{",
         }
     },
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
+    "filters": {"request": {"()": "taskmanager.logs.RequestFilter"}},
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "line",
+            "filters": ["request"],
+        }
+    },  # fmt: skip
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
     "loggers": {
         **{

@@ -9,6 +9,7 @@ from taskmanager import health
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="tasks:dashboard")),
     path("", include("tasks_app.api.urls")),
+    path("api/v1/", include("notifications.api.urls")),
     path("", include("tasks_app.pages.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

@@ -5,6 +5,7 @@ These roles are Django groups made after migrate. Everybody sees their own tasks
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.apps import AppConfig
@@ -18,6 +19,8 @@ SCOPES = {
     "tasks:write": "Create, change, cancel and delete tasks",
     "webhooks:read": "Read webhook deliveries and events",
     "webhooks:write": "Replay and change webhooks",
+    "tokens:read": "List your API tokens",
+    "tokens:write": "Make API tokens that may no more than this one, and revoke yours",
     "admin": "Reach other people's tasks too, as far as the owner of the token may",
 }
 ROLES = {
@@ -33,11 +36,14 @@ ROLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """One person or program at one door. `scopes` is None where the user alone decides (sessions, the built-in user)."""
+    """One person or program at one door. `scopes` is None where the user alone decides (sessions, the built-in user).
+
+    `expires_at` is the token's; None: no end."""
 
     user: Any
     door: str
     scopes: frozenset[str] | None = None
+    expires_at: datetime | None = None
 
     @property
     def who(self) -> str:

@@ -95,7 +95,13 @@ class Task(models.Model):
             models.Index(fields=["owner", "-id"], name="task_owner"),
             models.Index(fields=["run_at"], name="task_pending", condition=Q(status="PENDING")),
             models.Index(fields=["lease_expires_at"], name="task_leased", condition=Q(status="PROCESSING")),
-            models.Index(fields=["-finished_at"], name="task_finished", condition=Q(finished_at__isnull=False)),
+            # The orderings and filters of the API's list, each with its tie-breaker (docs/decisions/0006).
+            models.Index(fields=["created_at", "id"], name="task_created"),
+            models.Index(fields=["owner", "created_at", "id"], name="task_owner_created"),
+            models.Index(fields=["status", "created_at", "id"], name="task_status"),
+            models.Index(fields=["kind", "created_at", "id"], name="task_kind"),
+            models.Index(fields=["finished_at", "id"], name="task_finished", condition=Q(finished_at__isnull=False)),
+            models.Index(fields=["priority", "created_at", "id"], name="task_waiting", condition=Q(status="PENDING")),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=TaskStatus.values), name="task_status_known"),
@@ -198,3 +204,26 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class IdempotencyKey(models.Model):
+    """A POST that was done, and its answer, so that the same one again changes nothing. idempotency.py writes it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=255)
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the body that came with it, in hexadecimal")
+    status = models.PositiveSmallIntegerField(null=True, help_text="Of the answer; null only inside the transaction")
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=b"", help_text="Encrypted where the answer holds a secret")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "method", "path", "key"], name="idempotency_key_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.key}"

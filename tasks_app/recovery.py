@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from tasks_app import broker, lifecycle, pipeline
+from tasks_app import broker, idempotency, lifecycle, pipeline
 from tasks_app.models import FINISHED, Task, TaskStatus
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ def sweep(*, now: datetime | None = None) -> None:
     reclaim_expired(now=now)
     republish(now=now)
     forget_old(now=now)
+    idempotency.forget_old(now=now)
 
 
 def reclaim_expired(*, now: datetime) -> int:

@@ -37,4 +37,5 @@ def _by_token(text: str) -> tuple[Any, Any]:
         token = tokens.find(text)
     except tokens.InvalidToken as error:
         raise AuthenticationFailed(error.message, code=error.code) from None
-    return token.owner, Access(user=token.owner, door=f"token {token.name}", scopes=frozenset(token.scopes))
+    scopes = frozenset(token.scopes)
+    return token.owner, Access(user=token.owner, door=f"token {token.name}", scopes=scopes, expires_at=token.expires_at)

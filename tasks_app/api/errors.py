@@ -1,10 +1,12 @@
 """Every error as a problem document (RFC 9457). The only place where a domain error becomes HTTP.
 
-`code` is stable; `errors` maps fields to sentences; `error` repeats the detail for clients of the earlier systems.
+`code` is stable and stands in codes.py; `errors` maps fields to sentences; `error` repeats the detail for clients of
+the earlier systems.
 """
 
 import logging
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,16 +16,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 
-from tasks_app.exceptions import InvalidTask, TaskError, TaskNotFound, TransitionRefused
+from tasks_app import request_id
+from tasks_app.api.codes import CODES
+from tasks_app.exceptions import InvalidTask, TaskError
 
 logger = logging.getLogger(__name__)
 
-_STATUS: dict[type[TaskError], int] = {
-    InvalidTask: 400,
-    TaskNotFound: 404,
-    TransitionRefused: 409,
-    TaskError: 400,
-}
+MOST_ERRORS = 100
+"""Fields named in one problem document: a batch of 1,000 tasks may have many more."""
+_FRAMEWORK = {"permission_denied": "forbidden", "error": "server_error"}
+"""DRF's words for what has a code of ours."""
 
 
 def problem(
@@ -40,7 +42,9 @@ def problem(
         "code": code, "detail": detail, "error": detail,
     }  # fmt: skip
     if errors:
-        body["errors"] = errors
+        body["errors"] = {name[:200]: errors[name] for name in islice(errors, MOST_ERRORS)}
+    if name := request_id.current.get():
+        body["request_id"] = name
     # A client's own broken text may come back in a sentence: replaced, never a 500.
     text = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
     return HttpResponse(text, status=status, headers=headers, content_type="application/problem+json")
@@ -49,12 +53,10 @@ def problem(
 def problem_response(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """DRF's EXCEPTION_HANDLER. None for what is a bug: Django logs it and answers with `server_error` below."""
     if isinstance(error, InvalidTask):
-        errors = {name[:200]: text for name, text in error.errors.items()}
-        first = next(iter(errors.items()), ("", "not valid"))
-        return problem(400, code=error.code, detail=f"{first[0]}: {first[1]}", errors=errors)
+        first = next(iter(error.errors.items()), ("", "not valid"))
+        return problem(400, code=error.code, detail=f"{first[0][:200]}: {first[1]}", errors=error.errors)
     if isinstance(error, TaskError):
-        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-        return problem(status, code=error.code, detail=error.message)
+        return problem(CODES[error.code].status, code=error.code, detail=error.message)
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("Cannot reach the database: %s", error)
         detail = "The database does not answer right now. Nothing was changed; try again."
@@ -76,7 +78,7 @@ def _from_framework(error: exceptions.APIException) -> HttpResponse:
         headers["Retry-After"] = str(int(error.wait) + 1)  # type: ignore[attr-defined]
     if isinstance(error, exceptions.ValidationError):
         errors = _flat(error.detail)
-        name, text = next(iter(errors.items()))
+        name, text = next(iter(errors.items()), ("", "not valid"))
         return problem(400, code="invalid", detail=f"{name}: {text}" if name else text, errors=errors)
     detail = str(error.detail)
     if isinstance(error, exceptions.NotAuthenticated):
@@ -84,7 +86,8 @@ def _from_framework(error: exceptions.APIException) -> HttpResponse:
             "Say who you are: send a token (Authorization: Bearer …) or log in. ANONYMOUS_API decides who need not."
         )
     code = error.get_codes()
-    return problem(error.status_code, code=code if isinstance(code, str) else "invalid", detail=detail, headers=headers)
+    name = _FRAMEWORK.get(code, code) if isinstance(code, str) else "invalid"
+    return problem(error.status_code, code=name, detail=detail, headers=headers)
 
 
 def _flat(detail: Any, path: str = "") -> dict[str, str]:
@@ -108,6 +111,13 @@ def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpRe
         context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
         return render(request, "error.html", context, status=status)
     return problem(status, code=code, detail=detail)
+
+
+def too_many(request: HttpRequest, *, detail: str, seconds: int) -> HttpResponse:
+    """429: come again later."""
+    answer = _answer(request, 429, "throttled", detail)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

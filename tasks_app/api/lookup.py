@@ -20,7 +20,7 @@ def access_of(request: Request) -> Access:
 def find_task(request: Request, text: str, *, action: str) -> Task:
     """The task with the id `text`. One that may not be seen does not exist; one that may be seen may still be refused."""
     access = access_of(request)
-    task = access.tasks().filter(pk=parse_id(text, TaskNotFound())).first()
+    task = access.tasks().select_related("owner").filter(pk=parse_id(text, TaskNotFound())).first()
     if task is None:
         raise TaskNotFound
     if not access.may(action, task):

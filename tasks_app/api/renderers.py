@@ -1,5 +1,6 @@
 """JSON out, fast and always: no content negotiation."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,21 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer
 
 
+def compact(data: Any) -> bytes:
+    """JSON in UTF-8, without spaces."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:  # whole numbers over 64 bits, which orjson refuses: PostgreSQL makes one of a client's 1e30
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class CompactJSONRenderer(BaseRenderer):
     """orjson: compact UTF-8, datetimes in ISO 8601."""
 
     media_type, format, charset = "application/json", "json", None
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        return orjson.dumps(data)
+        return compact(data)
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -31,4 +40,4 @@ class AlwaysJSON(BaseContentNegotiation):
 
 def json_response(data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """An answer past DRF's renderers, which cost more than the work."""
-    return HttpResponse(orjson.dumps(data), status=status, headers=headers, content_type="application/json")
+    return HttpResponse(compact(data), status=status, headers=headers, content_type="application/json")

@@ -51,8 +51,8 @@ def task_json(task: Task) -> TaskJSON:
         "metadata": task.metadata, "callback_url": task.callback_url,
         "rerun_of": str(task.rerun_of_id) if task.rerun_of_id else None, "version": task.version,
         "run_at": moment(task.run_at), "created_at": moment(task.created_at), "updated_at": moment(task.updated_at),
-        "started_at": _maybe(task.started_at), "finished_at": _maybe(task.finished_at),
-        "cancel_requested_at": _maybe(task.cancel_requested_at),
+        "started_at": maybe_moment(task.started_at), "finished_at": maybe_moment(task.finished_at),
+        "cancel_requested_at": maybe_moment(task.cancel_requested_at),
     }  # fmt: skip
 
 
@@ -61,5 +61,6 @@ def moment(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _maybe(value: datetime | None) -> str | None:
+def maybe_moment(value: datetime | None) -> str | None:
+    """The same where there may be none."""
     return moment(value) if value else None

@@ -12,6 +12,7 @@ from tasks_app.api.lookup import access_of, check_may_create, find_task, parse_i
 from tasks_app.api.renderers import json_response
 from tasks_app.api.representation import task_json
 from tasks_app.api.serializers import NewTaskSerializer, TaskChangeSerializer
+from tasks_app.idempotency import idempotent
 
 PAGE = 1000
 
@@ -23,7 +24,7 @@ class TaskList(APIView):
         """Newest first, up to 1,000 a page; `next` (and a Link header) leads on, null at the end."""
         limit = _limit(request.query_params.get("limit"))
         rows = access_of(request).tasks()
-        if after := request.query_params.get("after"):
+        if (after := request.query_params.get("after")) is not None:
             rows = rows.filter(pk__lt=parse_id(after, ValidationError({"after": "This is no cursor of ours."})))
         tasks = list(rows.order_by("-pk")[: limit + 1])
         more, tasks = len(tasks) > limit, tasks[:limit]
@@ -34,6 +35,7 @@ class TaskList(APIView):
         following = request.build_absolute_uri(f"{request.path}?{query}")
         return json_response({**body, "next": following}, headers={"Link": f'<{following}>; rel="next"'})
 
+    @idempotent
     def post(self, request: Request) -> HttpResponse:
         """Takes a task in. 201 with the task, once it is committed."""
         check_may_create(request)
