@@ -100,7 +100,10 @@ def interrupted(*, now: datetime, limit: int = 100) -> int:
         for delivery in rows:
             open_attempt = DeliveryAttempt.objects.filter(delivery=delivery, number=delivery.attempts)
             open_attempt.update(finished_at=now, error_code="interrupted")
-            _retry(delivery, now=now, wait=0, why="The sender was lost during the request")
+            # By the schedule and counted, like any failure: what ends its sender must not do so for ever.
+            lost_sender = Exchange(error_message="the sender was lost during the request")
+            wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, lost_sender, now=now)
+            _retry(delivery, now=now, wait=wait, why=why)
     return len(rows)
 
 

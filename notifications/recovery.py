@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
+from celery import current_app
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
@@ -10,6 +11,7 @@ from django.utils import timezone
 from notifications import deliveries
 from notifications.models import Delivery, Event
 from notifications.tasks import send_delivery
+from tasks_app import broker
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +36,17 @@ def wake(*, now: datetime) -> int:
     ids = list(
         deliveries.due(now).filter(forgotten | lost).order_by("next_attempt_at").values_list("pk", flat=True)[:MOST]
     )
+    if not ids:
+        return 0
     sent = []
     try:
-        for delivery_id in ids:
-            send_delivery.apply_async((str(delivery_id),))
-            sent.append(delivery_id)
+        # Not over Celery's own connections: those wait for ever for a broker under an alarm, and the sweep with them.
+        with broker.connect() as connection:
+            broker.declare(connection)
+            producer = current_app.amqp.Producer(connection)
+            for delivery_id in ids:
+                send_delivery.apply_async((str(delivery_id),), producer=producer)
+                sent.append(delivery_id)
     except Exception as error:  # the broker is away: the next round tries again
         logger.warning("Cannot wake the notifier for %d deliveries: %s", len(ids) - len(sent), error)
     Delivery.objects.filter(pk__in=sent, status=Delivery.Status.PENDING).update(woken_at=now)
