@@ -1,0 +1,115 @@
+"""Announcing from threads reaches consumers: inside the process, and over Redis in channels_redis's own format."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from notifications.layers import STATUS_CHANNEL, InProcessLayer, RedisLayer
+from tests.services.processes import eventually, free_port
+
+MESSAGE = {
+    "type": "tasks.changed",
+    "items": [{"task_id": "1", "owner_id": None, "frame": {"status": "DONE", "ü": 1.5}}],
+}
+
+
+async def heard(layer: Any, announce: Callable[[], object]) -> Any:
+    """What one consumer of group `tasks` gets after `announce` was called from another thread."""
+    channel = await layer.new_channel()
+    await layer.group_add("tasks", channel)
+    threading.Thread(target=announce).start()
+    return await asyncio.wait_for(layer.receive(channel), 20)
+
+
+# ---- In this process -------------------------------------------------------------------------------------------------
+
+
+def test_an_announcement_from_another_thread_wakes_a_sleeping_loop() -> None:
+    """The stock layer leaves the message until the loop wakes by itself: here nothing else ever would."""
+    layer = InProcessLayer()
+    assert asyncio.run(heard(layer, lambda: layer.announce("tasks", MESSAGE, []))) == MESSAGE
+
+
+def test_many_threads_may_announce_at_once() -> None:
+    layer = InProcessLayer(capacity=1000)
+
+    async def main() -> int:
+        channel = await layer.new_channel()
+        await layer.group_add("tasks", channel)
+        threads = [threading.Thread(target=lambda: layer.announce("tasks", MESSAGE, [])) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for _ in range(50):
+            await asyncio.wait_for(layer.receive(channel), 20)
+        return len(threads)
+
+    assert asyncio.run(main()) == 50
+
+
+def test_before_and_after_the_servers_life_an_announcement_goes_nowhere_quietly() -> None:
+    layer = InProcessLayer()
+    layer.announce("tasks", MESSAGE, [])
+    asyncio.run(heard(layer, lambda: layer.announce("tasks", MESSAGE, [])))
+    layer.announce("tasks", MESSAGE, [])
+    layer.ping()
+
+
+# ---- Over Redis ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.services
+def test_an_announcement_reaches_a_consumer_of_the_stock_layer(services: Any) -> None:
+    """Pins the private format: channel name and encoding are channels_redis's."""
+    ours = RedisLayer(hosts=[services.redis.url])
+    theirs = RedisPubSubChannelLayer(hosts=[services.redis.url])
+
+    async def main() -> Any:
+        try:
+            return await heard(theirs, lambda: ours.announce("tasks", MESSAGE, []))
+        finally:
+            await theirs.flush()
+
+    assert asyncio.run(main()) == MESSAGE
+
+
+@pytest.mark.services
+def test_an_announcement_reaches_our_own_layer_in_another_process_like_group_send_does(services: Any) -> None:
+    listener, speaker = RedisLayer(hosts=[services.redis.url]), RedisLayer(hosts=[services.redis.url])
+
+    async def main() -> list[Any]:
+        channel = await listener.new_channel()
+        await listener.group_add("tasks", channel)
+        await speaker.group_send("tasks", MESSAGE)
+        first = await asyncio.wait_for(listener.receive(channel), 20)
+        await asyncio.to_thread(speaker.announce, "tasks", MESSAGE, [])
+        second = await asyncio.wait_for(listener.receive(channel), 20)
+        await listener.flush()
+        await speaker.flush()
+        return [first, second]
+
+    assert asyncio.run(main()) == [MESSAGE, MESSAGE]
+
+
+@pytest.mark.services
+def test_frames_are_plain_json_on_task_status(services: Any) -> None:
+    frames = [{"task_id": "1", "status": "DONE"}, {"task_id": "2", "status": "FAILED", "message": "ü"}]
+    with redis.Redis.from_url(services.redis.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(STATUS_CHANNEL)
+        eventually(lambda: client.pubsub_numsub(STATUS_CHANNEL)[0][1] == 1)
+        RedisLayer(hosts=[services.redis.url]).announce("tasks", MESSAGE, frames)
+        found = [eventually(lambda: listener.get_message(timeout=0.1)) for _ in frames]
+    assert [json.loads(message["data"]) for message in found] == frames
+
+
+def test_a_redis_that_is_away_raises_within_its_limits() -> None:
+    layer = RedisLayer(hosts=[f"redis://127.0.0.1:{free_port()}/0"])
+    with pytest.raises(redis.RedisError):
+        layer.announce("tasks", MESSAGE, [])
+    with pytest.raises(redis.RedisError):
+        layer.ping()
