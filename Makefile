@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run dev test test-fast lint format install lock help
+.PHONY: run dev test test-fast lint format install lock secrets help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/.base  ## start the server on http://127.0.0.1:8000 (PORT=, HOST=, DATA_DIR= change that)
@@ -39,6 +39,9 @@ install: $(VENV)/.base  ## only create .venv with the pinned packages
 lock: $(VENV)/.dev  ## compile requirements/*.in to exact, hashed versions
 	cd requirements && for name in base flower dev; do ../$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes \
 		--python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" $$name.in -o $$name.txt; done
+
+secrets:  ## write .env with new passwords for compose.yml (ANONYMOUS=on: the API needs no token)
+	@ANONYMOUS=$(or $(ANONYMOUS),off) deploy/secrets
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
