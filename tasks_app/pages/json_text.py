@@ -30,6 +30,18 @@ def read_object(text: str) -> dict[str, Any] | Misread | None:
     return value
 
 
+def read_value(text: str) -> tuple[Any, str]:
+    """Any JSON value, or a sentence on what is wrong with the text."""
+    try:
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique), ""
+    except json.JSONDecodeError as error:
+        return None, f"No JSON: line {error.lineno}, column {error.colno}: {error.msg}."
+    except RecursionError:
+        return None, "It is nested too deeply."
+    except ValueError as error:
+        return None, str(error)
+
+
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON.")
 

@@ -1,23 +1,20 @@
 """The list that a page shows: which tasks, how many of each status, and where it goes on."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Count
-from django.urls import reverse
 
+from tasks_app import keyset
 from tasks_app.models import Task, TaskStatus
+from tasks_app.pages.filters import SIZES, BadQuery, Filters
 from tasks_app.pages.viewer import Viewer
 
-PAGE = 25
+PAGE = SIZES[0]
 NOT_SHOWN = ("description", "metadata", "result", "callback_url")
-
-
-class BadQuery(ValueError):
-    """The address asks for a list that cannot be."""
+# Each filter has an index in this order; ids sort by time of creation too.
+NEWEST = keyset.by_moment("newest", "created_at", descending=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,29 +22,27 @@ class Listing:
     """One page of tasks, newest first. `rows` are contexts of `_task_row.html`."""
 
     rows: list[dict[str, Any]]
-    status: str
+    filters: Filters
     older: str
     newest: str
 
+    @property
+    def status(self) -> str:
+        return self.filters.status
+
 
 def listing(viewer: Viewer, query: Mapping[str, str]) -> Listing:
-    """Reads `?status=` and `?after=` (keyset: the last id of the page before). Raises BadQuery."""
-    status = query.get("status", "")
-    if status and status not in TaskStatus.values:
-        raise BadQuery(f"There is no status {status[:20]!r}. There are: {', '.join(TaskStatus.values)}.")
-    tasks = viewer.tasks().defer(*NOT_SHOWN)
-    if status:
-        tasks = tasks.filter(status=status)
-    if after := query.get("after", ""):
-        try:
-            tasks = tasks.filter(pk__lt=uuid.UUID(after))
-        except ValueError:
-            raise BadQuery("The address of this page is damaged: `after` is no id of a task.") from None
-    found = list(tasks.order_by("-pk")[: PAGE + 1])
-    shown = found[:PAGE]
-    older = address(status=status, after=str(shown[-1].pk)) if len(found) > PAGE else ""
-    newest = address(status=status) if after else ""
-    return Listing(rows=[row(viewer, task) for task in shown], status=status, older=older, newest=newest)
+    """Reads the filters and `?after=` (the cursor of the page before). Raises BadQuery."""
+    filters = Filters.read(query)
+    tasks = filters.tasks(viewer).defer(*NOT_SHOWN)
+    after = query.get("after", "")
+    try:
+        page = keyset.page([tasks], NEWEST, cursor=after or None, limit=filters.size)
+    except keyset.BadCursor:
+        raise BadQuery("The address of this page is damaged: `after` is no cursor of this list.") from None
+    older = filters.url(after=page.next) if page.next else ""
+    newest = filters.url() if after else ""
+    return Listing(rows=[row(viewer, task) for task in page.rows], filters=filters, older=older, newest=newest)
 
 
 def row(viewer: Viewer, task: Task, **more: Any) -> dict[str, Any]:
@@ -56,30 +51,28 @@ def row(viewer: Viewer, task: Task, **more: Any) -> dict[str, Any]:
     return {"task": task, **rights, **more}
 
 
-def counts(viewer: Viewer, *, status: str = "") -> list[dict[str, Any]]:
-    """How many tasks the viewer sees, in all and of each status, with the address that shows just those."""
+def counts(viewer: Viewer, *, filters: Filters | None = None) -> list[dict[str, Any]]:
+    """How many tasks the viewer sees, in all and of each status, with the address that shows just those.
+
+    The numbers are of all tasks, whatever else is filtered.
+    """
+    filters = filters or Filters()
     rows = viewer.tasks().order_by().values_list("status").annotate(Count("pk"))
     numbers: dict[str, int] = dict(rows)
     every = {
         "status": "ALL",
         "label": "All",
         "number": sum(numbers.values()),
-        "url": address(),
-        "is_active": not status,
+        "url": filters.with_status(""),
+        "is_active": not filters.status,
     }
     return [every] + [
         {
             "status": one.value,
             "label": one.label,
             "number": numbers.get(one.value, 0),
-            "url": address(status=one.value),
-            "is_active": status == one,
+            "url": filters.with_status(one.value),
+            "is_active": filters.status == one,
         }
         for one in TaskStatus
     ]
-
-
-def address(**query: str) -> str:
-    """Of the dashboard, with what is not empty as its query."""
-    text = urlencode({name: value for name, value in query.items() if value})
-    return reverse("tasks:dashboard") + (f"?{text}" if text else "")

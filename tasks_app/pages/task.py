@@ -17,7 +17,7 @@ from tasks_app.pages.actions import actions
 from tasks_app.pages.json_text import Misread, read_object
 from tasks_app.pages.story import story
 from tasks_app.pages.system import kept
-from tasks_app.pages.viewer import Viewer, anonymous, for_viewers, is_htmx
+from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, for_viewers, is_htmx
 from tasks_app.pages.waiting import reasons
 from tasks_app.templatetags.task_json import MOST_CHARACTERS, pretty
 
@@ -36,8 +36,7 @@ def detail(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpResp
 def rerun(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpResponse:
     """Makes a new task like this one; the payload may be another."""
     task = visible(viewer, task_id, "view")
-    if not viewer.may_create:
-        raise PermissionDenied("You may not create tasks: that takes the role member or operator.")
+    check_may_create(viewer)
     typed = request.POST.get("payload")
     if typed is not None:
         typed = typed.replace("\r\n", "\n")  # what forms make of line ends; the cursor counts one

@@ -51,6 +51,12 @@ def for_viewers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     return answer
 
 
+def check_may_create(viewer: Viewer) -> None:
+    """Raises PermissionDenied for who may only look."""
+    if not viewer.may_create:
+        raise PermissionDenied("You may not create tasks: that takes the role member or operator.")
+
+
 def failure(request: HttpRequest, status: int, detail: str) -> HttpResponse:
     """The error page. Its template needs neither database nor session."""
     context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -20,11 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from tasks_app import lifecycle
 from tasks_app.exceptions import InvalidTask, TransitionRefused
 from tasks_app.models import Task
+from tasks_app.pages.filters import BadQuery, suggestions
 from tasks_app.pages.forms import CreateForm
-from tasks_app.pages.listing import BadQuery, counts, listing, row
+from tasks_app.pages.listing import counts, listing, row
 from tasks_app.pages.system import kept
 from tasks_app.pages.task import now_part, visible
-from tasks_app.pages.viewer import Viewer, anonymous, failure, for_viewers, is_htmx
+from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, failure, for_viewers, is_htmx
 from tasks_app.validation import NewTask
 
 VERBS = {
@@ -52,11 +52,13 @@ def dashboard(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _dashboard(request: HttpRequest, viewer: Viewer, *, form: CreateForm, status: int = 200) -> HttpResponse:
     try:
-        shown = listing(viewer, request.GET)
+        shown = listing(viewer, request.GET.dict())
     except BadQuery as error:
         return failure(request, 400, str(error))
+    if "q" in request.GET:  # what was typed becomes the address
+        return redirect(shown.filters.url())
     context = {
-        "viewer": viewer, "listing": shown, "counts": counts(viewer, status=shown.status), "form": form,
+        "viewer": viewer, "listing": shown, "counts": counts(viewer, filters=shown.filters), "form": form,
         "create_url": request.build_absolute_uri("/tasks") if anonymous(request) else "",
         "system": kept.get(now=timezone.now()),
     }  # fmt: skip
@@ -66,7 +68,7 @@ def _dashboard(request: HttpRequest, viewer: Viewer, *, form: CreateForm, status
 
 
 def _create(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    _check_may_create(viewer)
+    check_may_create(viewer)
     form = CreateForm(request.POST)
     if form.is_valid():
         try:
@@ -80,11 +82,25 @@ def _create(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return _dashboard(request, viewer, form=form, status=422)
 
 
+@require_safe
+@for_viewers
+def suggest(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What may be typed into the filter, from real values."""
+    return render(request, "tasks_app/_suggestions.html", {"suggestions": suggestions(viewer)})
+
+
+@require_safe
+@for_viewers
+def state(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The state of the system, for pages that stay open."""
+    return render(request, "tasks_app/_system.html", {"system": kept.get(now=timezone.now()), "oob": True})
+
+
 @require_POST
 @for_viewers
 def samples(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Makes three tasks that end differently."""
-    _check_may_create(viewer)
+    check_may_create(viewer)
     made = lifecycle.submit_many(SAMPLES, owner_id=viewer.user.pk, who=viewer.who)
     return _created(request, viewer, list(reversed(made)))
 
@@ -147,11 +163,6 @@ def _created(
     title = f"“{tasks[0].title}” was created." if len(tasks) == 1 else f"{len(tasks)} tasks were created."
     messages.success(request, title)
     return redirect("tasks:dashboard")
-
-
-def _check_may_create(viewer: Viewer) -> None:
-    if not viewer.may_create:
-        raise PermissionDenied("You may not create tasks: that takes the role member or operator.")
 
 
 def _counts(viewer: Viewer) -> str:

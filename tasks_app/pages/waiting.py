@@ -17,7 +17,7 @@ def reasons(task: Task, *, now: datetime | None = None) -> list[str]:
     if task.status != TaskStatus.PENDING:
         return []
     if task.run_at > now:
-        return [_later(task)]
+        return [_later(task, now)]
     found = []
     queue = probe.queue()
     if queue.is_away:
@@ -37,9 +37,9 @@ def reasons(task: Task, *, now: datetime | None = None) -> list[str]:
     return found or ["It is next: a worker takes it in a moment."]
 
 
-def _later(task: Task) -> str:
+def _later(task: Task, now: datetime) -> str:
     moment = f"{task.run_at:%H:%M:%S}"
-    if task.run_at - timezone.now() > timedelta(hours=20):
+    if task.run_at - now > timedelta(hours=20):
         moment = f"{task.run_at:%Y-%m-%d %H:%M}"
     moment += " UTC"
     if task.attempts_used and task.error_message:

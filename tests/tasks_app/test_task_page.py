@@ -16,6 +16,7 @@ from tasks_app.pages import waiting
 from tasks_app.pages.story import MOST_STEPS, story
 from tasks_app.pages.system import Probe, Queue, look
 from tasks_app.templatetags.task_json import highlighted, pretty
+from tasks_app.validation import NewTask
 from tests.tasks_app.making import NOW, SECOND, end, fresh, started, submitted
 from tests.tasks_app.test_pages import HTMX, person, task_of
 
@@ -77,7 +78,7 @@ def test_tracebacks_are_for_staff(client: Client, role: str, is_staff: bool, see
     someone = person("otto", role)
     someone.is_staff = is_staff
     someone.save()
-    task = lifecycle.submit(lifecycle.NewTask(title="x"), owner_id=someone.pk, who="test")
+    task = lifecycle.submit(NewTask(title="x"), owner_id=someone.pk, who="test")
     lifecycle.start([task.pk], worker="w1")
     outcome = lifecycle.Outcome(
         task_id=task.pk, attempt=1, verb="fail", error_message="Bug", traceback="File secret.py"
@@ -264,8 +265,10 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_start_that_lies_ahead_is_the_reason(broker: Any) -> None:
-    task = submitted(now=NOW, run_at=NOW + timedelta(hours=1))
-    assert waiting.reasons(task, now=NOW) == ["Its start lies ahead: 2030-01-01 13:00 UTC, as asked for."]
+    task = submitted(now=NOW, run_at=NOW + timedelta(days=2))
+    assert waiting.reasons(task, now=NOW) == [
+        f"Its start lies ahead: {NOW + timedelta(days=2):%Y-%m-%d %H:%M} UTC, as asked for."
+    ]
 
 
 def test_a_retry_says_when_and_because_of_what(broker: Any) -> None:

@@ -1,5 +1,5 @@
 // What forms and buttons do better with JavaScript: one shared form for the rows' buttons, a dialog before deleting, a
-// form that folds away on small screens, copying.
+// form that folds away on small screens.
 
 const dialog = document.getElementById("dialog");
 const create = document.getElementById("create");
@@ -21,21 +21,12 @@ document.addEventListener("click", async (event) => {
     event.preventDefault();
     dialog.close();
   }
-  const copy = event.target.closest("[data-copy]");
-  if (copy) {
-    await navigator.clipboard.writeText(document.getElementById(copy.dataset.copy).textContent);
-    copy.dataset.copied = "";
-    setTimeout(() => delete copy.dataset.copied, 1500);
-  }
 });
 
 dialog.addEventListener("close", () => dialog.replaceChildren());
 dialog.addEventListener("htmx:afterRequest", (event) => {
   if (event.target.id === "confirm-delete") dialog.close();
 });
-
-// navigator.clipboard exists only on https and on one's own machine.
-document.documentElement.classList.toggle("can-copy", Boolean(navigator.clipboard));
 
 const fold = () => { if (create) create.open = !small.matches || Boolean(create.querySelector("[aria-invalid]")); };
 small.addEventListener("change", fold);
