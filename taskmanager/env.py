@@ -56,12 +56,13 @@ def integer(*names: str, default: int, minimum: int, maximum: int) -> int:
     value = text(*names)
     if not value:
         return default
+    name = next(name for name in names if _read(name) is not None)
     try:
         number = int(value)
     except ValueError as error:
-        raise ImproperlyConfigured(f"{names[0]}={value!r} is no whole number.") from error
+        raise ImproperlyConfigured(f"{name}={value!r} is no whole number.") from error
     if not minimum <= number <= maximum:
-        raise ImproperlyConfigured(f"{names[0]}={number} is out of range: {minimum} to {maximum}.")
+        raise ImproperlyConfigured(f"{name}={number} is out of range: {minimum} to {maximum}.")
     return number
 
 

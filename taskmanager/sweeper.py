@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils.module_loading import import_string
 
 logger = logging.getLogger(__name__)
@@ -35,21 +35,30 @@ class Sweeper:
                 close_old_connections()
                 sweep_once()
                 away = False
-            except (DatabaseError, InterfaceError) as error:
+            except (OperationalError, InterfaceError) as error:
                 if not away:
                     logger.warning("Cannot sweep, the database is away: %s", error)
                 away = True
             except Exception:
                 logger.exception("The sweep stumbled")
             self._stop.wait(settings.SWEEP_SECONDS)
+        connection.close()
 
 
 def sweep_once() -> None:
-    """Each sweep that no other process is at just now."""
+    """Each sweep that no other process is at just now. One that stumbles does not keep the others from their work.
+
+    Raises OperationalError and InterfaceError: without the database none of them can work.
+    """
     for path in settings.SWEEPS:
-        with _alone(path) as mine:
-            if mine:
-                import_string(path)()
+        try:
+            with _alone(path) as mine:
+                if mine:
+                    import_string(path)()
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("%s stumbled", path)
 
 
 @contextmanager

@@ -1,0 +1,84 @@
+"""`/livez` asks nobody; `/healthz` names what does not answer, within its limit."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+
+from taskmanager import health
+from taskmanager.health import Check
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+def healthz() -> tuple[int, dict[str, Any]]:
+    answer = health.healthz(RequestFactory().get("/healthz"))
+    return answer.status_code, json.loads(answer.content)
+
+
+def test_when_all_answer_it_is_200_and_names_each(settings: Any) -> None:
+    status, body = healthz()
+    assert (status, body["status"], body["version"]) == (200, "ok", settings.VERSION)
+    assert set(body["checks"]) == {"database", "broker", "channel_layer"}
+    assert all(check["ok"] and check["name"] and check["ms"] >= 0 for check in body["checks"].values())
+
+
+@pytest.mark.services
+def test_it_says_which_services_these_are() -> None:
+    _, body = healthz()
+    assert {name: check["name"] for name, check in body["checks"].items()} == {
+        "database": "postgresql", "broker": "rabbitmq", "channel_layer": "redis",
+    }  # fmt: skip
+
+
+def test_what_does_not_answer_is_named_but_not_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> str:
+        raise ConnectionError("no route to secret-host")
+
+    monkeypatch.setattr(health, "CHECKS", [Check("fine", lambda: "fine"), Check("broker", away)])
+    status, body = healthz()
+    assert (status, body["status"]) == (503, "unavailable")
+    assert body["checks"]["fine"]["ok"] and not body["checks"]["broker"]["ok"]
+    assert "secret-host" not in json.dumps(body)
+    assert "secret-host" in caplog.text
+
+
+def test_what_hangs_is_given_up_and_asked_by_one_thread_only() -> None:
+    let_go, asked = threading.Event(), list[int]()
+
+    def hang() -> str:
+        asked.append(1)
+        assert let_go.wait(20)
+        return "late"
+
+    check = Check("slow", hang)
+    for _ in range(3):
+        assert "does not answer within" in check.run(deadline=time.monotonic() + 0.05)["error"]
+    assert len(asked) == 1
+    let_go.set()
+    assert check.run(deadline=time.monotonic() + 20)["name"] == "late"
+
+
+def test_what_failed_once_is_fine_again_when_it_answers() -> None:
+    answers: list[Any] = [ConnectionError("away"), "back"]
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    check = Check("service", ask)
+    deadline = time.monotonic() + 20
+    assert check.run(deadline=deadline)["ok"] is False
+    assert check.run(deadline=deadline) == {"ok": True, "name": "back", "ms": pytest.approx(0, abs=20_000)}
+
+
+def test_livez_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECKS", None)
+    assert health.livez(RequestFactory().get("/livez")).status_code == 200
