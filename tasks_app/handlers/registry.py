@@ -30,9 +30,10 @@ class Handler:
 
     def problems(self, payload: Mapping[str, Any] | None) -> dict[str, str]:
         """What is wrong with a payload: path (`payload.seconds`) → sentence. An absent payload is an empty object."""
+        value = {} if payload is None else payload
         if self.model is not None:
-            return _model_problems(self.model, payload or {})
-        errors = Draft202012Validator(self.schema).iter_errors(payload or {})
+            return _model_problems(self.model, value)
+        errors = Draft202012Validator(self.schema).iter_errors(value)
         return {".".join(["payload", *map(str, error.absolute_path)]): _sentence(error) for error in errors}
 
     def parse(self, payload: Mapping[str, Any] | None) -> Any:
