@@ -109,7 +109,7 @@ def main() -> None:
         with Standalone(WEBHOOK_URL=hook) as embedded, Deployment(services, WEBHOOK_URL=hook) as deployment:
             servers: dict[str, Server] = {"embedded": embedded, "real services": deployment}
             found: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
-            for name, server in servers.items():  # warm-up
+            for server in servers.values():  # warm-up
                 throughput(server, receiver, tasks=100, clients=chosen.clients)
             for _ in range(chosen.rounds):
                 for name, server in servers.items():

@@ -47,7 +47,7 @@ def _item(change: TaskChange) -> dict[str, Any]:
     }
 
 
-announcer: Drain[TaskChange] = Drain("announcer", announce)
+announcer: Drain[TaskChange] = Drain("announcer", announce, announces=True)
 
 
 def on_task_changed(changes: Sequence[TaskChange], **_: Any) -> None:

@@ -48,6 +48,14 @@ def check_connections(**_: Any) -> None:
     close_old_connections()
 
 
+@signals.worker_process_shutdown.connect
+def let_the_rest_out(**_: Any) -> None:
+    """A prefork child ends: what its last tasks announced is on its way still."""
+    from tasks_app.background import flush_all
+
+    flush_all(timeout=1.0)
+
+
 @signals.worker_ready.connect
 def sweep_beside_the_notifier(**_: Any) -> None:
     """Each notifier carries the timer of the sweep; an advisory lock lets one at a time work."""

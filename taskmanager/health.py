@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 from notifications import layers
 from tasks_app import broker
@@ -75,6 +76,7 @@ def _channel_layer() -> str:
 CHECKS = [Check("database", _database), Check("broker", _broker), Check("channel_layer", _channel_layer)]
 
 
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 when everything answers, else 503; names each."""
     deadline = time.monotonic() + LIMIT_SECONDS
@@ -94,6 +96,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(body, status=200 if healthy else 503)
 
 
+@require_safe
 def livez(request: HttpRequest) -> JsonResponse:
     """200: the process answers. Asks nobody."""
     return JsonResponse({"status": "ok", "version": settings.VERSION})

@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.signals import request_finished
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.decorators import sync_only_middleware
 
 from tasks_app import request_id
+from tasks_app.api import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
@@ -41,6 +42,19 @@ class RequestIdMiddleware:
         if rate := getattr(request, "rate_limit", None):  # left by tasks_app.api.throttles
             for header, value in zip(RATE_HEADERS, rate, strict=True):
                 response.headers[header] = str(value)
+        return response
+
+
+class MethodMiddleware:
+    """Gives the empty 405 of Django's own views a body."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            return errors.method_not_allowed(request, allowed=response.headers["Allow"])
         return response
 
 

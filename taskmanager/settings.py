@@ -166,6 +166,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "taskmanager.middleware.SecurityPolicyMiddleware",
+    "taskmanager.middleware.MethodMiddleware",
+    "tasks_app.api.bodies.read_whole_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -211,6 +213,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None  # pages have their styles without collectstatic too
 SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]
 
@@ -267,6 +270,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = math.ceil(WORKER_PREFETCH / WORKER_CONCURRENCY)
 CELERY_WORKER_CONCURRENCY = NOTIFIER_CONCURRENCY if ROLE == "notifier" else WORKER_CONCURRENCY
+CELERY_WORKER_CONSUMER = "taskmanager.consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 if ROLE == "worker":
@@ -310,7 +314,7 @@ WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_DENIED_HOSTS = env.words("WEBHOOK_DENIED_HOSTS")
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", default=False)
 WEBHOOK_PORTS = env.words("WEBHOOK_PORTS", default="80,443,8000,8080,8443")
-WEBHOOK_ALLOW_LOOPBACK = STANDALONE
+WEBHOOK_ALLOW_LOOPBACK = STANDALONE and _is_loopback(HOST)  # others must not reach what listens on this machine
 WEBHOOK_CA_BUNDLE = env.text("WEBHOOK_CA_BUNDLE")
 WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, maximum=30)
 WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", default=30, minimum=4, maximum=36_500)
@@ -358,7 +362,7 @@ LOGGING = {
             "formatter": "line",
             "filters": ["request"],
         }
-    },  # fmt: skip
+    },
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
     "loggers": {
         **{

@@ -11,6 +11,7 @@ import secrets
 import socket
 import threading
 import time
+from functools import partial
 from typing import IO, Any
 
 from celery.worker import WorkController
@@ -20,10 +21,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from notifications import live
 from taskmanager import sweeper
 from taskmanager.celery import app
 from tasks_app import recovery
+from tasks_app.background import flush_all
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def run(*, threads: int) -> None:
         _serve(password=password)
     finally:
         sweep.stop()
-        live.announcer.flush(timeout=0.2)
+        flush_all(timeout=0.2)
         _wait_for_workers(workers)
         connection.close()
         logging.shutdown()
@@ -132,6 +133,7 @@ def _worker(queue: str, threads: int) -> threading.Thread:
 
 
 def _serve(*, password: str) -> None:
+    from daphne import http_protocol
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server
     from twisted.internet import reactor
@@ -142,6 +144,8 @@ def _serve(*, password: str) -> None:
         # Setting worker.state.should_stop costs two seconds each time: the consumer sleeps. A message wakes it.
         app.control.shutdown(destination=[f"{queue}@standalone" for queue in QUEUES])
 
+    # Twisted would read forms before Django does, and answer a broken one with an empty page.
+    http_protocol.WebRequest = partial(http_protocol.WebRequest, parsePOSTFormSubmission=False)
     trigger: Any = reactor  # its types do not know the method
     trigger.addSystemEventTrigger("before", "shutdown", stop_workers)
     Server(

@@ -21,12 +21,14 @@ from django.utils import timezone
 from kombu import Producer
 
 from tasks_app import broker
-from tasks_app.background import Drain
+from tasks_app.background import Drain, flush_announcements
 from tasks_app.models import Task
 
 logger = logging.getLogger(__name__)
 
 BATCH = 32
+ANNOUNCED_SECONDS = 0.2
+"""How long a wake-up waits for the announcement of its task, which should be seen before what the worker announces."""
 HARD_LIMIT_MARGIN = 60
 """Seconds between a task's own limits, kept by the watchdog, and Celery's, which is only a backstop."""
 
@@ -74,6 +76,7 @@ class Sender:
 
     def send(self, wakeups: Sequence[Wakeup]) -> int:
         """Publishes and stamps, batch by batch. Stops at the first batch that fails: the sweep finds the rest."""
+        flush_announcements(timeout=ANNOUNCED_SECONDS)
         sent = 0
         for batch in _batches(wakeups):
             now = timezone.now()

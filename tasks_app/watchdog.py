@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
+from tasks_app.background import flush_all
 from tasks_app.lifecycle import lease_end
 from tasks_app.models import Task, TaskStatus
 
@@ -119,6 +120,7 @@ class Watchdog:
         batch.abandon()
         if current_process().name != "MainProcess":  # a prefork child: ending it stops the handler for good
             logger.error("Ending this worker process: its handler does not heed a stop")
+            flush_all(timeout=1.0)  # the end of these tasks is still to be announced
             logging.shutdown()
             os._exit(EXIT_CODE)
         self.stuck += 1

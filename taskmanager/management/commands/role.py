@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import secrets
 import sys
 from typing import Any
 
@@ -26,14 +27,15 @@ _CELERY = [
 def commands() -> dict[str, list[str]]:
     """Role → the program it becomes."""
     address = [settings.HOST, str(settings.PORT)]
+    one = secrets.token_hex(3)  # two of a kind on one host must not share a name: RabbitMQ locks one of them out
     return {
         "web": ["granian", "--interface", "wsgi", "--host", address[0], "--port", address[1], "--workers",
                 os.environ.get("WEB_WORKERS", "2"), "--blocking-threads", os.environ.get("WEB_THREADS", "4"),
                 "--backpressure", "512", "--no-ws", "--respawn-failed-workers", "taskmanager.wsgi:application"],
         "live": ["daphne", "--bind", address[0], "--port", address[1], "--ping-interval", "10", "--ping-timeout", "20",
                  "--no-server-name", "taskmanager.asgi:application"],
-        "worker": [*_CELERY, "--pool", "prefork", "-Q", "task_created", "-O", "fair", "-n", "worker-%h"],
-        "notifier": [*_CELERY, "--pool", "threads", "-Q", "task_completed", "-n", "notifier-%h"],
+        "worker": [*_CELERY, "--pool", "prefork", "-Q", "task_created", "-O", "fair", "-n", f"worker-{one}@%h"],
+        "notifier": [*_CELERY, "--pool", "threads", "-Q", "task_completed", "-n", f"notifier-{one}@%h"],
     }  # fmt: skip
 
 
