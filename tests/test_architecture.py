@@ -120,7 +120,7 @@ CORE = {
     "handlers": {"backoff", "exceptions", "handlers"},
     "validation": {"exceptions", "handlers"},
     "lifecycle": {"exceptions", "handlers", "history", "models", "pipeline", "statements", "validation"},
-    "watchdog": {"lifecycle", "models"},
+    "watchdog": {"background", "lifecycle", "models"},
     "runner": {"exceptions", "handlers", "lifecycle", "models", "validation", "watchdog"},
     "recovery": {"broker", "idempotency", "lifecycle", "models", "pipeline"},
     "tasks": {"runner"},

@@ -36,7 +36,11 @@ def test_an_end_promises_what_the_default_receiver_wants_to_hear() -> None:
     event = Event.objects.get()
     assert (event.task_id, event.sequence, event.created_at) == (task.pk, 3, NOW)
     delivery = Delivery.objects.get()
-    assert (delivery.status, delivery.next_attempt_at, delivery.expires_at) == ("PENDING", NOW, NOW + deliveries.LIFETIME)
+    assert (delivery.status, delivery.next_attempt_at, delivery.expires_at) == (
+        "PENDING",
+        NOW,
+        NOW + deliveries.LIFETIME,
+    )
     assert timedelta(hours=80) == deliveries.LIFETIME
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tasks_app.background import Drain
+from tasks_app.background import Drain, flush_all, flush_announcements
 
 
 class Gate:
@@ -101,6 +101,48 @@ def test_many_threads_may_put_at_once() -> None:
         thread.join()
     assert drain.flush(timeout=20)
     assert sorted(seen) == list(range(1600))
+
+
+def test_flushing_does_not_wait_for_what_is_put_later() -> None:
+    gate = Gate()
+    drain = Drain[int]("test", gate)
+    seen: list[bool] = []
+    drain.put([0])
+    assert gate.entered.wait(20)
+    waiting = threading.Thread(target=lambda: seen.append(drain.flush(timeout=20)))
+    waiting.start()
+    again = Gate()
+    drain.handle = again
+    drain.put([1])
+    gate.opened.set()
+    waiting.join(20)
+    assert seen == [True]
+    again.opened.set()
+    assert drain.flush(timeout=20)
+
+
+def test_announcements_are_waited_for_and_other_drains_are_not() -> None:
+    announcing, other = Gate(), Gate()
+    first, second = Drain[int]("announcing", announcing, announces=True), Drain[int]("other", other)
+    first.put([0])
+    second.put([0])
+    assert announcing.entered.wait(20)
+    threading.Timer(0.05, announcing.opened.set).start()
+    flush_announcements(timeout=20)
+    assert (announcing.batches, other.batches) == ([[0]], [])
+    other.opened.set()
+    assert second.flush(timeout=20)
+
+
+def test_the_last_flush_of_a_process_is_bounded_whatever_hangs() -> None:
+    gate = Gate()
+    drain = Drain[int]("hanging", gate)
+    drain.put([0])
+    flush_all(timeout=0.05)
+    assert gate.batches == []
+    gate.opened.set()
+    flush_all(timeout=20)
+    assert gate.batches == [[0]]
 
 
 def _in_a_child(action: Callable[[], bool]) -> bool:
