@@ -9,7 +9,7 @@ from tasks_app.handlers import Handler
 from tasks_app.pages.json_text import read_value
 
 SIMPLE = ("string", "number", "integer", "boolean")
-LONG_TEXT = 300
+LONG_TEXT = 5000
 MOST_CHOICES = 200
 
 

@@ -3,12 +3,15 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from tasks_app.pages import new, task, tokens, views
+from tasks_app.pages import bulk, chart, new, task, tokens, views
 
 app_name = "tasks"
 urlpatterns = [
     path("dashboard/", views.dashboard, name="dashboard"),
     path("dashboard", views.without_slash),
+    path("dashboard/bulk", bulk.ask, name="bulk"),
+    path("dashboard/bulk/act", bulk.act, name="bulk_act"),
+    path("dashboard/chart", chart.last_hour, name="chart"),
     path("dashboard/new", new.new_task, name="new"),
     path("dashboard/suggestions", views.suggest, name="suggestions"),
     path("dashboard/system", views.state, name="system"),
