@@ -103,7 +103,7 @@ def test_a_refused_action_says_why(operator: Client) -> None:
 
     page = act(operator, task, "reopen", why="")
 
-    assert "A task that is PENDING cannot reopen." in page
+    assert "A task that is PENDING cannot be reopened." in page
 
 
 def test_a_viewer_may_look_but_has_no_actions() -> None:

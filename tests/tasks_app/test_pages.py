@@ -322,7 +322,7 @@ def test_a_button_that_came_too_late_says_so(page: Client, anna: User, headers: 
     task = task_of(anna, status="DONE")
     answer = page.post(f"/dashboard/tasks/{task.pk}/cancel", headers=headers)
     text = answer.content.decode() if headers else page.get(URL).content.decode()
-    assert "A task that is DONE cannot cancel." in text
+    assert "A task that is DONE cannot be cancelled." in text
     assert fresh(task).version == task.version
 
 
