@@ -135,6 +135,13 @@ COMPONENTS: dict[str, Schema] = {
     }),
     "DeliveryPage": closed({"deliveries": array(ref("Delivery")), "next": _NEXT}),
     "Problem": closed(_PROBLEM, required=[name for name in _PROBLEM if name not in ("errors", "request_id")]),
+    "Alive": closed({"status": {"const": "ok"}, "version": TEXT}),
+    "Health": closed({
+        "status": {"enum": ["ok", "unavailable"]}, "version": TEXT,
+        "checks": {"type": "object", "additionalProperties": closed(
+            {"ok": SWITCH, "name": TEXT, "error": TEXT, "ms": {"type": "number"}}, required=["ok", "ms"]
+        )},
+    }),
     # ---- The root paths, as clients of the earlier systems know them: other fields are ignored ---------------------
     "RootTask": closed(_TASK),
     "RootNewTask": {**closed({**_FIELDS, "kind": _KIND}, required=["title"]), "additionalProperties": True},

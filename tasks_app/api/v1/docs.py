@@ -13,7 +13,7 @@ from tasks_app.api.codes import CODES
 from tasks_app.api.v1.examples import BODIES, snippets
 from tasks_app.api.v1.schema import document
 
-TITLES = {"tasks": "Tasks", "kinds": "Kinds", "access": "Tokens", "root": "Root paths"}
+TITLES = {"tasks": "Tasks", "kinds": "Kinds", "access": "Tokens", "root": "Root paths", "health": "Health"}
 """Sections first to last; others follow under their own name."""
 
 
@@ -64,7 +64,7 @@ def _operation(base: str, path: str, method: str, said: dict[str, Any]) -> Opera
     return Operation(
         id=name, method=method.upper(), path=path, summary=said.get("summary", name),
         description=said.get("description", ""),
-        parameters=[_parameter(item["name"], item["in"], item) for item in said.get("parameters", [])],
+        parameters=[_parameter(item["name"], item["in"], item) for item in said.get("parameters", []) if "name" in item],
         fields=_fields(said), answers=[_answer(status, answer) for status, answer in said["responses"].items()],
         snippets=snippets(base, method.upper(), path, BODIES.get(name)),
     )  # fmt: skip

@@ -53,6 +53,20 @@ FILTERS = [
 ]  # fmt: skip
 
 
+def _health(name: str, summary: str, statuses: Sequence[int], component: str) -> dict[str, Any]:
+    answer = {"description": summary, "content": {"application/json": {"schema": ref(component)}}}
+    answers = {str(status): answer for status in statuses}
+    said = {"operationId": name, "summary": summary, "tags": ["health"], "responses": answers, "security": []}
+    return {"get": {**said, "responses": {**answers, "400": {"$ref": "#/components/responses/400"}}}}
+
+
+HEALTH = {
+    "/healthz": _health("healthz", "Whether all that the server needs answers: 200, else 503", (200, 503), "Health"),
+    "/livez": _health("livez", "Whether the process answers", (200,), "Alive"),
+}
+"""Paths that are no views of Django REST Framework."""
+
+
 def operation(
     name: str, *, summary: str, tag: str, answers: dict[int, str | None], takes: str | None = None,
     parameters: Sequence[Any] = (),

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from tasks_app.api.codes import CODES
 from tasks_app.api.v1.components import COMPONENTS, ref
-from tasks_app.api.v1.openapi import describe_all
+from tasks_app.api.v1.openapi import HEALTH, describe_all
 
 describe_all()
 
@@ -25,6 +25,14 @@ parameters under `/api/v1` are refused, at the root they are ignored.
 """.strip()
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 _REQUEST_ID = {"description": "Names this request", "schema": TEXT}
+_REQUEST_ID_SENT = {
+    "name": "X-Request-ID", "in": "header", "schema": TEXT,
+    "description": "Your name for this request: 1 to 128 letters, digits and ._:+/=-; another is replaced",
+}  # fmt: skip
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key", "in": "header", "description": "The same key and body again: the same answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}  # fmt: skip
 _RATE = {
     "RateLimit-Limit": {"description": "Requests a minute", "schema": NUMBER},
     "RateLimit-Remaining": {"description": "Of them left", "schema": NUMBER},
@@ -83,25 +91,34 @@ def complete(result: Any, generator: Any, request: Any, public: bool) -> Any:
         "description": "Of a person who logged in; writing then needs X-CSRFToken",
     }  # fmt: skip
     parts["responses"] = {str(status): _problem(status) for status in sorted({code.status for code in CODES.values()})}
+    parts["parameters"] = {"RequestId": _REQUEST_ID_SENT}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             _complete_operation(path, method, operation)
+    result["paths"] |= HEALTH
     return result
 
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     open_to_all = settings.ANONYMOUS_API == "on" or settings.ANONYMOUS_ON_LOOPBACK
     operation["security"] = [{"token": []}, {"session": []}, *([{}] if open_to_all else [])]
+    parameters = operation.setdefault("parameters", [])
     if method == "post":
-        operation.setdefault("parameters", []).append({
-            "name": "Idempotency-Key", "in": "header", "description": "The same key and body again: the same answer",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-        })  # fmt: skip
+        parameters.append(_IDEMPOTENCY_KEY)
+    parameters.append({"$ref": "#/components/parameters/RequestId"})
+    if body := operation.get("requestBody"):
+        name = body["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        body["required"] = "required" in COMPONENTS[name]
     for status, answer in operation["responses"].items():
         headers = _headers(path, method, int(status))
         answer["headers"] = {"X-Request-ID": _REQUEST_ID, **_RATE, **headers}
-    for status in _errors(path, method, operation):
-        operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
+    errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in _errors(path, method, operation)}
+    operation["responses"] = dict(sorted({**operation["responses"], **errors}.items()))
+
+
+def _lists(path: str, method: str) -> bool:
+    """Whether it answers with a page."""
+    return method == "get" and path.endswith(("/tasks", "/events", "/deliveries"))
 
 
 def _headers(path: str, method: str, status: int) -> dict[str, Any]:
@@ -112,6 +129,8 @@ def _headers(path: str, method: str, status: int) -> dict[str, Any]:
         names.append("Location")
     if method == "post":
         names.append("Idempotent-Replayed")
+    if _lists(path, method):
+        names.append("Link")
     return {name: _MORE[name] for name in names}
 
 
@@ -123,7 +142,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         found |= {413, 415}
     if method in ("post", "patch", "put"):
         found.add(409)
-    if any(parameter["name"] == "If-Match" for parameter in operation.get("parameters", [])):
+    if any(parameter.get("name") == "If-Match" for parameter in operation.get("parameters", [])):
         found.add(412)
     return found
 

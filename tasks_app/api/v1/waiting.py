@@ -12,6 +12,7 @@ from tasks_app.models import FINISHED, Task
 MOST_SECONDS = 30
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
+sleep = time.sleep
 _places = threading.BoundedSemaphore(max(1, settings.LONG_POLLS))
 
 
@@ -31,7 +32,7 @@ def _poll(task_id: uuid.UUID, *, until: float) -> None:
     while (left := until - time.monotonic()) > 0:
         if not connection.in_atomic_block:  # tests only
             connection.close()
-        time.sleep(min(pause, left))
+        sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
         status = Task.objects.filter(pk=task_id).values_list("status", flat=True).first()
         if status is None or status in FINISHED:
