@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run dev test test-fast lint format install lock secrets help
+.PHONY: run dev test test-fast fuzz lint format install lock secrets help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/.base  ## start the server on http://127.0.0.1:8000 (PORT=, HOST=, DATA_DIR= change that)
@@ -22,6 +22,10 @@ test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redi
 
 test-fast: $(VENV)/.dev  ## the tests that need no service
 	$(PY) -m pytest -m "not services" $(ARGS)
+
+fuzz: $(VENV)/.dev  ## thousands of random requests against the API's own description (EXAMPLES=, SEED=)
+	$(PY) -m tests.services.packages
+	$(PY) -m tests.fuzz --examples $(or $(EXAMPLES),100) --seed $(or $(SEED),1)
 
 lint: $(VENV)/.dev  ## style, types, migrations, production settings
 	$(VENV)/bin/ruff check .
