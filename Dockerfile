@@ -14,7 +14,8 @@ RUN DATA_DIR=/tmp/data STATIC_ROOT=/app/static /venv/bin/python manage.py collec
     && /venv/bin/python -m compileall -q /app
 
 FROM ${PYTHON_IMAGE} AS run
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data taskmanager \
+RUN groupadd --gid 10001 taskmanager \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin taskmanager \
     && install --directory --owner taskmanager --group taskmanager --mode 700 /data
 COPY --from=build /venv /venv
 COPY --from=build /app /app

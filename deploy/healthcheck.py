@@ -56,9 +56,12 @@ def _ping(name: str) -> None:
 
     app = Celery("healthcheck", broker=env.url("RABBITMQ_URL", schemes=("amqp", "amqps")), set_as_current=False)
     with app.connection_for_write(connect_timeout=SECONDS, heartbeat=0) as connection:
-        if not app.control.inspect(destination=[f"celery@{name}"], connection=connection, timeout=SECONDS).ping():
-            sys.exit(f"celery@{name} does not answer.")
+        if not app.control.inspect(destination=[name], connection=connection, timeout=SECONDS).ping():
+            sys.exit(f"{name} does not answer.")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:  # whatever it is: one line in `docker inspect`
+        sys.exit(f"{type(error).__name__}: {error}")
