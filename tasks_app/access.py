@@ -10,9 +10,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.models import Group, Permission, User
-from django.db.models import QuerySet
 
-from tasks_app.models import Task
+from tasks_app.models import Task, TaskQuerySet
 
 SCOPES = {
     "tasks:read": "Read tasks, their history and deliveries, and the kinds",
@@ -69,7 +68,7 @@ class Access:
         own = task.owner_id == self.user.pk and (action == "view" or self.user.has_perm("tasks_app.add_task"))
         return bool(own or self.may_any(action))
 
-    def tasks(self) -> QuerySet[Task]:
+    def tasks(self) -> TaskQuerySet:
         """The tasks it may see."""
         return Task.objects.all() if self.may_any("view") else Task.objects.filter(owner_id=self.user.pk)
 

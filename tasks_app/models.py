@@ -45,6 +45,10 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """PENDING and allowed to start."""
         return self.filter(status=TaskStatus.PENDING, run_at__lte=now)
 
+    def counts(self) -> dict[str, int]:
+        """How many of each status; those without any are left out."""
+        return dict(self.order_by().values_list("status").annotate(models.Count("pk")))
+
 
 class Task(models.Model):
     """One piece of work and all that is known of it. This row is the truth; a broker message is only a wake-up.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Count
 from django.template.loader import render_to_string
 
 from notifications.live import NO_STATUS
@@ -138,7 +137,7 @@ class Push:
         return [
             key
             for key, change in self._changes.items()
-            if change.is_told and not change.is_gone and viewer.sees(change.owner_id)
+            if change.is_told and not change.is_gone and change.owner_id == viewer.access.user.pk
         ]
 
     def _toasts(self, viewer: Viewer, keys: list[str]) -> str:
@@ -167,7 +166,7 @@ class Push:
 
     def _count(self, audience: int | None) -> str:
         tasks = Task.objects.all() if audience is None else Task.objects.filter(owner_id=audience)
-        numbers = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
+        numbers = tasks.counts()
         every = {"ALL": sum(numbers.values()), **{status: numbers.get(status, 0) for status in TaskStatus.values}}
         return "".join(self._part("_count.html", status=status, number=every[status]) for status in every)
 

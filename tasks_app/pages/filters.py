@@ -79,7 +79,7 @@ class Filters:
 
     def tasks(self, viewer: Viewer) -> QuerySet[Task]:
         """Those that the viewer sees and that fit."""
-        tasks = viewer.tasks()
+        tasks: QuerySet[Task] = viewer.tasks()
         if self.status:
             tasks = tasks.filter(status=self.status)
         if self.kind:
