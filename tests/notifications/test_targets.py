@@ -11,7 +11,7 @@ import ssrfguard
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import example, given
 from hypothesis import strategies as st
-from requests_hardened.ip_filter import (  # type: ignore[import-untyped]
+from requests_hardened.ip_filter import (
     InvalidIPAddress,
     filter_host,
 )

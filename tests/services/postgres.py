@@ -72,9 +72,7 @@ class Postgres(ManagedProcess):
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """Create it as a copy of `template`, to which nobody may be connected; its URL."""
-        self.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
@@ -109,9 +107,7 @@ class Postgres(ManagedProcess):
 def _directory_for(user: str | None, tmpdir: Path) -> Path:
     """A directory which that user may enter: pytest's own are closed to everybody but root."""
     open_to_all = all(parent.stat().st_mode & 0o001 for parent in (tmpdir, *tmpdir.resolve().parents))
-    directory = Path(
-        tempfile.mkdtemp(prefix="postgres-", dir=tmpdir if user is None or open_to_all else None)
-    )
+    directory = Path(tempfile.mkdtemp(prefix="postgres-", dir=tmpdir if user is None or open_to_all else None))
     if user is not None:
         shutil.chown(directory, user, pwd.getpwnam(user).pw_gid)
     remove_with_this_process(directory)

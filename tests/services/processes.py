@@ -27,9 +27,7 @@ class ServiceFailed(Exception):
     """A child process did not start, or did not stop, as it should. The message ends with its log."""
 
 
-def eventually(
-    predicate: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05, message: str = ""
-) -> T:
+def eventually(predicate: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05, message: str = "") -> T:
     """The predicate's first truthy value. A failed assertion inside it counts as "not yet"."""
     deadline = time.monotonic() + timeout
     while True:

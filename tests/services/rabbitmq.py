@@ -45,9 +45,7 @@ class RabbitMQ(ManagedProcess):
         self.management_port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=tmpdir))
         self.node = f"taskmanager-{self.port}@localhost"
-        (self.directory / "rabbitmq.conf").write_text(
-            CONFIGURATION.format(management_port=self.management_port)
-        )
+        (self.directory / "rabbitmq.conf").write_text(CONFIGURATION.format(management_port=self.management_port))
         (self.directory / "enabled_plugins").write_text("[rabbitmq_management].\n")
         environment = self._environment()
         # A broker would start a port mapper that detaches itself and outlives everything.

@@ -82,9 +82,7 @@ def main() -> None:
         else:
             charges.pop(charge, None)
     kill_trees(
-        int(charge)
-        for charge, start in charges.items()
-        if charge.isdigit() and started(int(charge)) in (None, start)
+        int(charge) for charge, start in charges.items() if charge.isdigit() and started(int(charge)) in (None, start)
     )
     for charge in charges:
         if charge.startswith("/"):

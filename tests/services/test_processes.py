@@ -17,9 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def _strays(marker: str) -> list[str]:
     """Command lines of the living processes that mention the marker."""
-    found = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True)
     return [line for line in found.stdout.splitlines() if marker in line and " Z" not in line]
 
 
@@ -35,9 +33,7 @@ def test_eventually_waits_for_a_truthy_value_and_names_the_last_one() -> None:
 
 
 def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
-    process = ManagedProcess(
-        "broken", ["/bin/sh", "-c", "echo no luck; exit 3"], directory=tmp_path, ready=bool
-    )
+    process = ManagedProcess("broken", ["/bin/sh", "-c", "echo no luck; exit 3"], directory=tmp_path, ready=bool)
     with pytest.raises(ServiceFailed, match=r"(?s)broken ended with 3 while starting.*no luck"):
         process.start()
 
