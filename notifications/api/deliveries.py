@@ -1,7 +1,7 @@
 """The webhook deliveries of one task: whom it was told to, and why each stands where it stands."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, TypedDict, cast
 
 from django.http import HttpResponse
@@ -84,7 +84,7 @@ def _json(delivery: Delivery, *, sees_all: bool) -> DeliveryJSON:
 
 
 def _moment(value: datetime) -> str:
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _maybe(value: datetime | None) -> str | None:

@@ -1,6 +1,6 @@
 """A task as clients read it: one shape that serves both earlier systems and the product's own API."""
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, TypedDict
 
 from tasks_app.models import Task
@@ -58,7 +58,8 @@ def task_json(task: Task) -> TaskJSON:
 
 def moment(value: datetime) -> str:
     """ISO 8601 in UTC, with microseconds and a Z."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it writes the year 188 with three digits.
+    return value.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def maybe_moment(value: datetime | None) -> str | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from tests import fuzz
 from tests.servers import Deployment
@@ -89,3 +90,23 @@ def test_random_requests_find_nothing_that_the_schema_does_not_allow(services: S
     services.postgres.drop_database(deployment.name)
     assert report.passed, report.text
     assert report.cases > 100, report.text
+
+
+def test_a_role_that_may_not_make_the_extension_is_told_who_may(services: Services) -> None:
+    """Then an administrator makes it, and the same migration goes on."""
+    deployment = Deployment(services)
+    name = sql.Identifier(f"{deployment.name}_app")
+    database = deployment.name
+    services.postgres.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+    services.postgres.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(name), database=database)
+    url = services.postgres.url(database).replace("postgres@", f"{database}_app@")
+    deployment.environment["DATABASE_URL"] = url
+    try:
+        with pytest.raises(AssertionError, match="CREATE EXTENSION pg_trgm;"):
+            deployment.manage("migrate", "--verbosity", "0")
+        services.postgres.execute(sql.SQL("CREATE EXTENSION pg_trgm"), database=database)
+        deployment.manage("migrate", "--verbosity", "0")
+        deployment.manage("migrate", "tasks_app", "0002", "--verbosity", "0")  # and back
+    finally:
+        services.postgres.drop_database(database)
+        services.postgres.execute(sql.SQL("DROP ROLE {}").format(name))

@@ -73,6 +73,12 @@ def test_what_cannot_be_changed_is_refused_by_name(ada: Caller, name: str) -> No
     assert name in problem(answer, 400, "invalid")["errors"]
 
 
+def test_a_start_long_ago_is_told_with_a_year_of_four_digits(ada: Caller) -> None:
+    made = ada.submit()
+    answer = ada.call("PATCH", f"/api/v1/tasks/{made['id']}", {"run_at": "0188-01-12T05:33:37+01:00"})
+    assert answer.json()["run_at"] == "0188-01-12T04:33:37.000000Z"
+
+
 def test_a_payload_can_be_changed_only_while_the_task_waits(ada: Caller) -> None:
     task = own(ada, in_status(TaskStatus.DONE))
     problem(ada.call("PATCH", f"/api/v1/tasks/{task.pk}", {"payload": {}}), 409, "wrong_status")
