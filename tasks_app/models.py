@@ -99,7 +99,7 @@ class Task(models.Model):
             models.Index(fields=["owner", "-id"], name="task_owner"),
             models.Index(fields=["run_at"], name="task_pending", condition=Q(status="PENDING")),
             models.Index(fields=["lease_expires_at"], name="task_leased", condition=Q(status="PROCESSING")),
-            # The orderings and filters of the API's list, each with its tie-breaker (docs/decisions/0006).
+            # The orderings and filters of the API's list, each with its tie-breaker (docs/decisions/0011).
             models.Index(fields=["created_at", "id"], name="task_created"),
             models.Index(fields=["owner", "created_at", "id"], name="task_owner_created"),
             models.Index(fields=["status", "created_at", "id"], name="task_status"),
