@@ -126,6 +126,10 @@ def test_when_the_server_goes_away_the_page_says_so_and_then_catches_up(chromium
             wait_until_live(found)
             server.stop()
             expect(found.page.locator("#live")).to_have_attribute("data-state", "offline", timeout=5_000)
+            expect(found.page.locator("#system")).to_be_hidden()  # nobody knows how the system is now
+            found.page.evaluate("htmx.trigger('#task-page', 'changed')")
+            found.page.wait_for_timeout(500)
+            expect(found.page.locator(".toast")).to_have_count(0)  # nothing that the person did went wrong
             server.start()
             server.api.call("PUT", f"/tasks/{made['id']}/complete")
             wait_until_live(found)

@@ -24,8 +24,14 @@ function trouble(text) {
   box.prepend(toast);
 }
 
-document.addEventListener("htmx:sendError", () => trouble("The server cannot be reached. Nothing was changed."));
+// What the page asks for by itself is nothing that a person did; the live mark says that the server is away.
+const byItself = (event) => event.target.matches(".system-box, .chart-box, #task-page, #q");
+
+document.addEventListener("htmx:sendError", (event) => {
+  if (!byItself(event)) trouble("The server cannot be reached. Nothing was changed.");
+});
 document.addEventListener("htmx:responseError", (event) => {
+  if (byItself(event)) return;
   const { status } = event.detail.xhr;
   if (status === 404) trouble("This task is gone.");
   else if (status === 403) trouble("This page is out of date. Load it again.");
