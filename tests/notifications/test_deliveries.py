@@ -266,9 +266,10 @@ def test_a_sender_that_comes_back_after_its_lease_decides_nothing(delivery: Deli
     claimed = deliveries._claim(delivery.pk, now=clock.now())
     assert claimed is not None
     deliveries.interrupted(now=clock.now() + timedelta(seconds=60))
+    interrupt(delivery)
     deliveries._record(*claimed, Exchange(status=200), now=clock.now())
-    assert fresh(delivery).status == "PENDING"
-    assert DeliveryAttempt.objects.get().status_code == 200
+    assert (fresh(delivery).status, fresh(delivery).attempts) == ("SENDING", 2)
+    assert DeliveryAttempt.objects.get(number=1).status_code == 200
 
 
 def test_two_senders_at_once_make_one_request(receiver: Receiver, delivery: Delivery) -> None:

@@ -252,6 +252,12 @@ def test_a_reopened_task_starts_afresh() -> None:
     assert (now.run_at, now.published_at, now.attempts_left) == (LATER, None, now.max_attempts)
 
 
+def test_a_reopened_task_is_no_longer_asked_to_stop() -> None:
+    task = in_status(TaskStatus.CANCELLED)
+    assert task.cancel_requested_at is not None
+    assert lifecycle.reopen(task.pk, who="me").cancel_requested_at is None
+
+
 def test_completing_reopening_and_completing_again_records_each_end() -> None:
     task = submitted()
     for _ in range(3):
