@@ -20,7 +20,7 @@ VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---- Role and address -------------------------------------------------------------------------------------------
-ROLE = env.choice("ROLE", "", "standalone", "web", "live", "worker", "notifier", default="")
+ROLE = env.choice("ROLE", "", "standalone", "web", "live", "worker", "notifier", "flower", default="")
 STANDALONE = ROLE == "standalone"
 HOST = env.text("HOST", default="127.0.0.1")
 PORT = env.integer("PORT", "API_PORT", default=8000, minimum=1, maximum=65535)

@@ -23,6 +23,15 @@ _CELERY = [
     "INFO",
 ]
 
+_NEEDED = {
+    "web": ["DATABASE_URL", "RABBITMQ_URL"],
+    "live": ["DATABASE_URL", "REDIS_URL"],
+    "worker": ["DATABASE_URL", "RABBITMQ_URL"],
+    "notifier": ["DATABASE_URL", "RABBITMQ_URL"],
+    "flower": [],
+}
+"""Role → settings without which it would start on something of its own that nobody else sees."""
+
 
 def commands() -> dict[str, list[str]]:
     """Role → the program it becomes."""
@@ -73,6 +82,12 @@ class Command(BaseCommand):
         parser.add_argument("options", nargs="*", help="after --: further options of the program")
 
     def handle(self, *, name: str, options: list[str], **_: Any) -> None:
+        missing = [setting for setting in _NEEDED[name] if not getattr(settings, setting)]
+        if missing:
+            raise CommandError(
+                f"role {name} works together with other processes: set {' and '.join(missing)}. "
+                "Everything in one process is manage.py standalone."
+            )
         # Read only when asked for: in Kubernetes a service called flower gives every pod a FLOWER_PORT=tcp://….
         chosen = flower() if name == "flower" else commands()[name]
         try:
