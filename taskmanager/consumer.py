@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 class Consumer(CeleryConsumer):
     """Celery acknowledges a message that it cannot decode, and it is gone. Here it goes to the dead letters."""
 
-    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[name-defined,misc]
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[valid-type,misc]
         """Without 28 queues and exchanges `celery_delayed_…`: waits are rows with a `run_at`, never countdowns."""
 
         default_steps = [step for step in CeleryConsumer.Blueprint.default_steps if "delayed_delivery" not in step]

@@ -98,6 +98,6 @@ class Command(BaseCommand):
         except startup.ServiceUnavailable as error:
             raise CommandError(str(error)) from error
         program, *arguments = [*chosen, *options]
-        os.environ["ROLE"] = "" if name == "flower" else name  # no setting of ours depends on Flower
+        os.environ["ROLE"] = name
         # -m: the same Python, whatever PATH says.
         os.execv(sys.executable, [sys.executable, "-m", program, *arguments])  # noqa: S606
