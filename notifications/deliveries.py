@@ -58,7 +58,11 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
     delivery, attempt = claimed
     if not connection.in_atomic_block:
         connection.close()  # held across the request it would starve the others of the pool
-    exchange = _exchange(delivery, attempt)
+    try:
+        exchange = _exchange(delivery, attempt)
+    except ValueError as error:  # a key that is gone or malformed: said in the log of attempts, and replayable
+        message = "This server's settings do not allow it to be signed and sent."
+        exchange = Exchange(error_code="blocked", error_message=message, error_detail=str(error))
     _record(delivery, attempt, exchange, now=timezone.now())
     if exchange.succeeded:
         logger.info("Notified task_id=%s type=%s title=%r status=%s", delivery.event.task_id, delivery.event.type,

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -40,8 +40,22 @@ def reclaim_expired(*, now: datetime) -> int:
         tasks = list(expired.order_by("pk")[:BATCH])
         for task in tasks:
             logger.warning("Reclaiming task_id=%s title=%r from lost worker %s", task.pk, task.title, task.worker)
-        lifecycle.reclaim(tasks, who="sweep", why="The worker was lost: no sign of life during the lease.", now=now)
-    return len(tasks)
+        return len(_reclaim(tasks, now=now))
+
+
+def _reclaim(tasks: list[Task], *, now: datetime) -> list[Task]:
+    """Together; where one cannot be taken back, one by one, so that it does not hold up the others."""
+    try:
+        return lifecycle.reclaim(
+            tasks, who="sweep", why="The worker was lost: no sign of life during the lease.", now=now
+        )
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if len(tasks) > 1:
+            return [done for task in tasks for done in _reclaim([task], now=now)]
+        logger.exception("Cannot reclaim task_id=%s", tasks[0].pk)
+        return []
 
 
 def expire_leases(*, now: datetime) -> None:

@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 
 from celery import shared_task
+from celery.exceptions import Reject
 
 from tasks_app import runner
 
@@ -11,4 +12,8 @@ from tasks_app import runner
 @shared_task(name="tasks_app.process_tasks")
 def process_tasks(ids: list[str], *, sent_at: str | None = None) -> None:
     """First link of the pipeline: does what is due of `ids`. Returns also after failures, which are recorded state."""
-    runner.run([uuid.UUID(key) for key in ids], sent_at=datetime.fromisoformat(sent_at) if sent_at else None)
+    try:
+        keys, sent = [uuid.UUID(key) for key in ids], datetime.fromisoformat(sent_at) if sent_at else None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Reject(f"This is no message of ours: {error}", requeue=False) from error  # to tasks_failed
+    runner.run(keys, sent_at=sent)

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from tasks_app import broker, lifecycle, pipeline, recovery
-from tasks_app.models import Task
+from tasks_app.models import Task, TaskEvent, TaskStatus
+from tasks_app.signals import task_recorded
 from tasks_app.validation import NewTask
 from tests.services.processes import eventually, free_port
 from tests.tasks_app.making import NOW, SECOND, end, fresh, in_status, started, started_together, submitted
@@ -261,3 +262,24 @@ def test_without_a_retention_everything_is_kept(settings: Any) -> None:
     settings.TASK_RETENTION_DAYS = 0
     in_status("DONE")  # type: ignore[arg-type]
     assert recovery.forget_old(now=NOW + timedelta(days=36_500)) == 0
+
+
+@pytest.mark.django_db
+def test_one_task_that_cannot_be_taken_back_does_not_hold_up_the_others() -> None:
+    first, second = (lifecycle.submit(NewTask(title=title), owner_id=None, who="test") for title in ("bad", "good"))
+    lifecycle.start([first.pk, second.pk], worker="lost")
+    Task.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+    def refuse(events: list[TaskEvent], **_: object) -> None:
+        if any(event.task.pk == first.pk for event in events):
+            raise ValueError("This receiver cannot write that down")
+
+    task_recorded.connect(refuse)
+    try:
+        reclaimed = recovery.reclaim_expired(now=timezone.now())
+    finally:
+        task_recorded.disconnect(refuse)
+
+    assert reclaimed == 1
+    assert Task.objects.get(pk=first.pk).status == TaskStatus.PROCESSING
+    assert Task.objects.get(pk=second.pk).status == TaskStatus.PENDING
