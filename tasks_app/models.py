@@ -102,6 +102,7 @@ class Task(models.Model):
             # The orderings and filters of the API's list, each with its tie-breaker (docs/decisions/0011).
             models.Index(fields=["created_at", "id"], name="task_created"),
             models.Index(fields=["owner", "created_at", "id"], name="task_owner_created"),
+            models.Index(fields=["owner", "status", "created_at", "id"], name="task_owner_status"),
             models.Index(fields=["status", "created_at", "id"], name="task_status"),
             models.Index(fields=["kind", "created_at", "id"], name="task_kind"),
             models.Index(fields=["finished_at", "id"], name="task_finished", condition=Q(finished_at__isnull=False)),

@@ -38,13 +38,18 @@ class Counter:
         try:
             if amount == 0:
                 return int(cache.get(key, 0))
-            if cache.add(key, amount, timeout=2 * PERIOD):
-                return amount
-            return cache.incr(key, amount)
+            return _count(key, amount)
         except Exception as error:  # whatever the cache's client raises
             logger.warning("Cannot count requests, so nobody is refused: %s", error)
             self._asleep_until = time.monotonic() + PAUSE
             return None
+
+
+def _count(key: str, amount: int) -> int:
+    try:
+        return cache.incr(key, amount)
+    except ValueError:  # the first of its period; or somebody else is just that
+        return amount if cache.add(key, amount, timeout=2 * PERIOD) else cache.incr(key, amount)
 
 
 def seconds_left() -> int:

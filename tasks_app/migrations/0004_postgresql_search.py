@@ -9,23 +9,13 @@ from typing import Any
 from django.db import migrations
 from django.db.utils import DatabaseError
 
+from tasks_app.migrations._operations import OnPostgreSQL
+
 NO_TRIGRAMS = (
     "The PostgreSQL extension pg_trgm, which searches texts, is not there and cannot be made by this role: {} "
     "It is part of PostgreSQL (on Debian: postgresql-contrib). Let an administrator run this in the database, then "
     "migrate again: CREATE EXTENSION pg_trgm;"
 )
-
-
-class OnPostgreSQL(migrations.RunSQL):
-    """RunSQL that other databases skip."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            super().database_backwards(app_label, schema_editor, from_state, to_state)
 
 
 def make_trigrams(apps: Any, schema_editor: Any) -> None:
