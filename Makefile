@@ -4,6 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= $(or $(API_PORT),8000)
 VENV := .venv
 PY := $(VENV)/bin/python
+FAST := tests/tasks_app tests/notifications tests/taskmanager tests/test_architecture.py
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: run dev test test-fast fuzz lint format install lock secrets help
@@ -21,7 +22,7 @@ test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redi
 	$(PY) -m pytest $(ARGS)
 
 test-fast: $(VENV)/.dev  ## the tests that need no service
-	$(PY) -m pytest -m "not services" $(ARGS)
+	$(PY) -m pytest -m "not services" $(or $(ARGS),$(FAST))
 
 fuzz: $(VENV)/.dev  ## thousands of random requests against the API's own description (EXAMPLES=, SEED=)
 	$(PY) -m tests.services.packages
