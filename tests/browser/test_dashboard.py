@@ -44,8 +44,8 @@ def test_a_task_made_on_the_page_is_done_before_ones_eyes(standalone: Standalone
     with window(chromium, standalone.url) as found:
         wait_until_live(found)
         found.loaded.clear()
-        found.page.get_by_label("Title").fill(title)
-        found.page.get_by_label("Message").fill("It works")
+        found.page.get_by_label("Title", exact=True).fill(title)
+        found.page.get_by_label("Message", exact=True).fill("It works")
         found.page.get_by_label("Seconds").fill("1.5")
         found.page.get_by_role("button", name="Create task").click()
         first = found.page.locator(".task").first
@@ -53,7 +53,7 @@ def test_a_task_made_on_the_page_is_done_before_ones_eyes(standalone: Standalone
         expect(first.locator("progress")).to_be_visible(timeout=MS)
         expect(first.locator(".chip")).to_have_text("Done", timeout=MS)
         expect(found.page.locator("#toasts")).to_contain_text(title)
-        expect(found.page.get_by_label("Title")).to_be_focused()
+        expect(found.page.get_by_label("Title", exact=True)).to_be_focused()
         assert found.loaded == []
         assert found.trouble == []
 
@@ -61,7 +61,7 @@ def test_a_task_made_on_the_page_is_done_before_ones_eyes(standalone: Standalone
 def test_the_whole_day_without_javascript(standalone: Standalone, chromium: Browser) -> None:
     title = a_title("By hand")
     with window(chromium, standalone.url, java_script_enabled=False) as found:
-        found.page.get_by_label("Title").fill(title)
+        found.page.get_by_label("Title", exact=True).fill(title)
         found.page.get_by_label("Seconds").fill("600")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator(".notice")).to_have_text(f"“{title}” was created.")
@@ -71,11 +71,11 @@ def test_the_whole_day_without_javascript(standalone: Standalone, chromium: Brow
         found.page.get_by_role("button", name="Delete").click()
         expect(found.page.locator(".notice")).to_have_text(f"“{title}” was deleted.")
         expect(titled(found, title)).to_have_count(0)
-        found.page.get_by_label("Title").fill("   ")
-        found.page.get_by_label("Message").fill("Kept")
+        found.page.get_by_label("Title", exact=True).fill("   ")
+        found.page.get_by_label("Message", exact=True).fill("Kept")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator("#title-error")).to_have_text("A title is required.")
-        expect(found.page.get_by_label("Message")).to_have_value("Kept")
+        expect(found.page.get_by_label("Message", exact=True)).to_have_value("Kept")
 
 
 def test_what_others_make_is_announced_and_comes_when_asked_for(standalone: Standalone, chromium: Browser) -> None:
@@ -121,12 +121,12 @@ def test_an_error_stands_beside_its_field_without_a_reload(standalone: Standalon
     with window(chromium, standalone.url) as found:
         wait_until_live(found)
         found.loaded.clear()
-        found.page.get_by_label("Title").fill("   ")
-        found.page.get_by_label("Message").fill("Kept")
+        found.page.get_by_label("Title", exact=True).fill("   ")
+        found.page.get_by_label("Message", exact=True).fill("Kept")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator("#title-error")).to_have_text("A title is required.")
-        expect(found.page.get_by_label("Message")).to_have_value("Kept")
-        expect(found.page.get_by_label("Title")).to_be_focused()
+        expect(found.page.get_by_label("Message", exact=True)).to_have_value("Kept")
+        expect(found.page.get_by_label("Title", exact=True)).to_be_focused()
         assert found.loaded == []
 
 
@@ -134,7 +134,7 @@ def test_hostile_text_stays_text(standalone: Standalone, chromium: Browser) -> N
     title = a_title("<img src=x onerror=document.title='taken'><script>document.title='taken'</script>")
     with window(chromium, standalone.url) as found:
         wait_until_live(found)
-        found.page.get_by_label("Title").fill(title)
+        found.page.get_by_label("Title", exact=True).fill(title)
         found.page.get_by_role("button", name="Create task").click()
         expect(titled(found, title).locator(".chip")).to_have_text("Done", timeout=MS)
         expect(found.page).to_have_title("Tasks · Taskmanager")
@@ -184,7 +184,7 @@ def test_with_separate_processes_a_task_is_watched_all_the_same(deployment: Depl
     with window(chromium, deployment.ws_url.replace("ws", "http", 1)) as found:
         wait_until_live(found)
         found.loaded.clear()
-        found.page.get_by_label("Title").fill(title)
+        found.page.get_by_label("Title", exact=True).fill(title)
         found.page.get_by_label("Seconds").fill("1.5")
         found.page.get_by_role("button", name="Create task").click()
         expect(titled(found, title).locator("progress")).to_be_visible(timeout=MS)
