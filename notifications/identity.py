@@ -21,12 +21,6 @@ async def socket_access(scope: Any) -> Access | None:
     return await database_sync_to_async(_access)(scope)
 
 
-async def socket_user(scope: Any) -> Any:
-    """The user behind the socket, or None."""
-    access = await socket_access(scope)
-    return access.user if access else None
-
-
 def _access(scope: Any) -> Access | None:
     headers, user = socket_headers(scope), scope.get("user")
     scheme, _, text = headers.get("authorization", "").partition(" ")

@@ -1,7 +1,7 @@
 """Tasks and their history. Rows change only through lifecycle.py; here live their shape and their invariants."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -9,9 +9,6 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser, User
 
 
 def new_id() -> uuid.UUID:
@@ -34,12 +31,6 @@ FINISHED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 class TaskQuerySet(models.QuerySet["Task"]):
     """Questions that several rooms ask."""
-
-    def visible_to(self, user: "User | AnonymousUser", *, action: str = "view") -> "TaskQuerySet":
-        """All tasks for who may `action` (view, change, delete) any task, else the user's own."""
-        if user.is_active and user.has_perm(f"tasks_app.{action}_task"):
-            return self
-        return self.filter(owner_id=user.pk)
 
     def due(self, now: Any) -> "TaskQuerySet":
         """PENDING and allowed to start."""
