@@ -39,7 +39,7 @@ class Window:
             self.trouble.append(f"request to elsewhere: {request.url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     packages.ensure("chromium")
     with sync_playwright() as playwright:

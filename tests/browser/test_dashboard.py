@@ -45,7 +45,7 @@ def test_a_task_made_on_the_page_is_done_before_ones_eyes(standalone: Standalone
         wait_until_live(found)
         found.loaded.clear()
         found.page.get_by_label("Title", exact=True).fill(title)
-        found.page.get_by_label("Message", exact=True).fill("It works")
+        found.page.get_by_role("textbox", name="Message").fill("It works")
         found.page.get_by_label("Seconds").fill("1.5")
         found.page.get_by_role("button", name="Create task").click()
         first = found.page.locator(".task").first
@@ -72,10 +72,10 @@ def test_the_whole_day_without_javascript(standalone: Standalone, chromium: Brow
         expect(found.page.locator(".notice")).to_have_text(f"“{title}” was deleted.")
         expect(titled(found, title)).to_have_count(0)
         found.page.get_by_label("Title", exact=True).fill("   ")
-        found.page.get_by_label("Message", exact=True).fill("Kept")
+        found.page.get_by_role("textbox", name="Message").fill("Kept")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator("#title-error")).to_have_text("A title is required.")
-        expect(found.page.get_by_label("Message", exact=True)).to_have_value("Kept")
+        expect(found.page.get_by_role("textbox", name="Message")).to_have_value("Kept")
 
 
 def test_what_others_make_is_announced_and_comes_when_asked_for(standalone: Standalone, chromium: Browser) -> None:
@@ -122,10 +122,10 @@ def test_an_error_stands_beside_its_field_without_a_reload(standalone: Standalon
         wait_until_live(found)
         found.loaded.clear()
         found.page.get_by_label("Title", exact=True).fill("   ")
-        found.page.get_by_label("Message", exact=True).fill("Kept")
+        found.page.get_by_role("textbox", name="Message").fill("Kept")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator("#title-error")).to_have_text("A title is required.")
-        expect(found.page.get_by_label("Message", exact=True)).to_have_value("Kept")
+        expect(found.page.get_by_role("textbox", name="Message")).to_have_value("Kept")
         expect(found.page.get_by_label("Title", exact=True)).to_be_focused()
         assert found.loaded == []
 
