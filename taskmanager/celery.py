@@ -9,7 +9,23 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "taskmanager.settings")
 
-app = Celery("taskmanager")
+SEND_SECONDS = 2.0
+
+
+class App(Celery):
+    """Whoever sends has an answer or an error within seconds. Celery's own pool, which a chain's next link goes out by,
+    waits for ever for a broker that is frozen or under an alarm."""
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """No heartbeats: nobody would send them between two uses; the limits notice a peer that died."""
+        limits = {"read_timeout": SEND_SECONDS, "write_timeout": SEND_SECONDS}
+        given = options.pop("transport_options", None) or {}
+        return super().connection_for_write(
+            url, **{"heartbeat": 0, "transport_options": {**limits, **given}, **options}
+        )
+
+
+app = App("taskmanager")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # The current app is kept per thread: without this, threads of ours and of the pool would publish to a nameless
 # default app, that is to localhost.
@@ -46,6 +62,14 @@ def check_connections(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@signals.worker_shutting_down.connect
+def tell_the_handlers(**_: Any) -> None:
+    """SIGTERM: tasks that run have SHUTDOWN_SECONDS to end, then they are handed back."""
+    from tasks_app import shutdown
+
+    shutdown.request()
 
 
 @signals.worker_process_shutdown.connect

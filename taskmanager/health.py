@@ -13,11 +13,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from notifications import layers
-from tasks_app import broker
+from tasks_app import broker, quarantine, recovery
 
 logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 2.0
+KEEP_SECONDS = 2.0
 
 
 class Check:
@@ -77,10 +78,33 @@ def _channel_layer() -> str:
 CHECKS = [Check("database", _database), Check("broker", _broker), Check("channel_layer", _channel_layer)]
 
 
+class Numbers:
+    """Figures for an alert, counted every few seconds however often somebody asks."""
+
+    def __init__(self) -> None:
+        self._check = Check("numbers", self._count)
+        self._until = 0.0
+        self._found: dict[str, int | None] = {"unaccounted": None, "quarantined": None}
+
+    def get(self, *, deadline: float) -> dict[str, int | None]:
+        """None for what could not be counted in time."""
+        if time.monotonic() >= self._until and not self._check.run(deadline=deadline)["ok"]:
+            return dict.fromkeys(self._found)
+        return self._found
+
+    def _count(self) -> str:
+        self._found = {"unaccounted": recovery.unaccounted(), "quarantined": quarantine.held()}
+        self._until = time.monotonic() + KEEP_SECONDS
+        return ""
+
+
+numbers = Numbers()
+
+
 @csrf_exempt
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when everything answers, else 503; names each."""
+    """200 when everything answers, else 503; names each. `unaccounted` and `quarantined` should be 0."""
     deadline = time.monotonic() + LIMIT_SECONDS
     threads: list[threading.Thread] = []
     found: dict[str, Any] = {}
@@ -88,13 +112,16 @@ def healthz(request: HttpRequest) -> JsonResponse:
     def ask(check: Check) -> None:
         found[check.name] = check.run(deadline=deadline)
 
+    figures: dict[str, int | None] = {}
+    threads.append(threading.Thread(target=lambda: figures.update(numbers.get(deadline=deadline)), daemon=True))
+    threads[0].start()
     for check in CHECKS:
         threads.append(threading.Thread(target=ask, args=(check,), daemon=True))
         threads[-1].start()
     for thread in threads:
         thread.join()
     healthy = all(answer["ok"] for answer in found.values())
-    body = {"status": "ok" if healthy else "unavailable", "checks": found, "version": settings.VERSION}
+    body = {"status": "ok" if healthy else "unavailable", "checks": found, **figures, "version": settings.VERSION}
     return JsonResponse(body, status=200 if healthy else 503)
 
 

@@ -41,6 +41,7 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA temp_store=MEMORY;"
     "PRAGMA cache_size=-16000;PRAGMA mmap_size=134217728;PRAGMA journal_size_limit=67108864",
 }
+DB_ANSWER_SECONDS = env.seconds("DB_ANSWER_SECONDS", default=15, maximum=3600)
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", default=os.cpu_count() or 1, minimum=1, maximum=1000)
 NOTIFIER_CONCURRENCY = env.integer("NOTIFIER_CONCURRENCY", default=32, minimum=1, maximum=1000)
 
@@ -72,7 +73,9 @@ def _database(url: str) -> dict[str, Any]:
         "application_name": f"taskmanager {ROLE}".strip(),
         **parsed.get("OPTIONS", {}),
     }
-    parsed |= {"OPTIONS": options, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
+    parsed |= {"ENGINE": "taskmanager.postgresql", "OPTIONS": options, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
+    if ROLE:  # a command that a person types may take its time: a migration does
+        options["answer_seconds"] = DB_ANSWER_SECONDS
     if ROLE in (
         "notifier",
         "live",
@@ -277,7 +280,7 @@ if ROLE == "worker":
     CELERY_DB_REUSE_MAX = sys.maxsize  # keeps the connection; taskmanager.celery checks it before each Celery task
 
 TASK_PIPELINE = ["tasks_app.process_tasks", "notifications.send_webhooks"]
-SWEEPS = ["tasks_app.recovery.sweep", "notifications.recovery.sweep"]
+SWEEPS = ["tasks_app.recovery.sweep", "notifications.recovery.sweep", "tasks_app.quarantine.sweep"]
 TASK_VALIDATORS = [
     "tasks_app.handlers.email.check_email",
     "notifications.validators.check_callback",
@@ -286,6 +289,7 @@ TASK_VALIDATORS = [
 SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", default=2, maximum=3600)
 LEASE_SECONDS = env.integer("LEASE_SECONDS", default=30, minimum=3, maximum=3600)
 GRACE_SECONDS = env.seconds("GRACE_SECONDS", default=5, maximum=3600)
+SHUTDOWN_SECONDS = env.seconds("SHUTDOWN_SECONDS", default=1.5 if STANDALONE else 20, maximum=3600)
 TASK_RETENTION_DAYS = env.integer("TASK_RETENTION_DAYS", default=0, minimum=0, maximum=36_500)  # 0: kept for ever
 
 # ---- Live updates ---------------------------------------------------------------------------------------------------

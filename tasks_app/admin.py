@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from tasks_app import lifecycle, tokens
+from tasks_app import broker, lifecycle, quarantine, tokens
 from tasks_app.exceptions import TaskError
-from tasks_app.models import ApiToken, Task, TaskEvent
+from tasks_app.models import ApiToken, QuarantinedMessage, Task, TaskEvent
 from tasks_app.readonly import ReadOnlyAdmin, ReadOnlyInline
 
 DELIVERIES = "admin:notifications_delivery_changelist"
@@ -137,3 +137,51 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         for token in queryset:
             tokens.revoke(token)
         self.message_user(request, "Revoked.")
+
+
+@admin.register(QuarantinedMessage)
+class QuarantinedMessageAdmin(ReadOnlyAdmin):
+    """Messages that no worker could work on, until somebody decides."""
+
+    list_display = ["received_at", "state", "reason", "queue", "size", "text", "decided_by"]
+    list_filter = ["state", "received_at"]
+    ordering = ["-id"]
+    fields = [
+        "state", "received_at", "reason", "queue", "routing_key", "size", "content_type", "content_encoding", "headers",
+        "text", "tasks", "decided_at", "decided_by", "decided_why",
+    ]  # fmt: skip
+    readonly_fields = ["text"]
+    actions = ["release", "discard"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """For those who may change any task."""
+        return request.user.has_perm("tasks_app.change_task")
+
+    @admin.action(description="Release: send them to their queue again", permissions=["operate"])
+    def release(self, request: HttpRequest, queryset: QuerySet[QuarantinedMessage]) -> HttpResponse | None:
+        """As they were; what is still not readable comes back."""
+        return self._decide(request, queryset, "release", quarantine.release)
+
+    @admin.action(description="Discard", permissions=["operate"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[QuarantinedMessage]) -> HttpResponse | None:
+        """They are kept for a month to look at, and raise no alert."""
+        return self._decide(request, queryset, "discard", quarantine.discard)
+
+    def _decide(
+        self, request: HttpRequest, messages: QuerySet[QuarantinedMessage], action: str, decide: Callable[..., object]
+    ) -> HttpResponse | None:
+        def attempt(message: QuarantinedMessage, who: str, why: str) -> str:
+            try:
+                decide(message.pk, who=who, why=why)
+            except TaskError as error:
+                return error.message
+            except broker.ERRORS as error:
+                return f"The broker did not take it: {error}"
+            return ""
+
+        return self.ask_why_then(request, messages, action=action, verb=attempt)
+
+    @admin.display(description="Body")
+    def text(self, message: QuarantinedMessage) -> str:
+        """Its beginning, as far as it is text."""
+        return bytes(message.body[:2000]).decode("utf-8", "backslashreplace").replace("\0", "\\0")

@@ -6,8 +6,10 @@ The arguments of a queue can never change under its name.
 
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from celery import current_app
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
 
 TIMEOUT_SECONDS = 2
 
@@ -15,13 +17,23 @@ DEAD_LETTERS = Exchange("dlx_tasks", type="topic", durable=True)
 FAILED = Queue("tasks_failed", DEAD_LETTERS, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
 
 
-def connect(**transport_options: Any) -> Connection:
-    """A connection that answers or raises within a few seconds, whatever state the broker is in.
+ERRORS: tuple[type[BaseException], ...] = (OSError, OperationalError, AMQPError)
+"""What a broker that is away, or refuses, comes as. NO_ROUTE is none of kombu's own errors."""
 
-    No heartbeats: nobody would send them between two uses; the time limits notice a peer that died.
-    """
-    limits = {"read_timeout": float(TIMEOUT_SECONDS), "write_timeout": float(TIMEOUT_SECONDS)}
-    connection = current_app.connection_for_write(heartbeat=0, transport_options={**limits, **transport_options})
+
+def has_dead_letters() -> bool:
+    """True on AMQP; the in-process broker drops what it is given back."""
+    return str(current_app.conf.broker_url).startswith("amqp")
+
+
+def work_queues() -> dict[str, Queue]:
+    """Celery's queues by name."""
+    return dict(current_app.amqp.queues)
+
+
+def connect(**transport_options: Any) -> Connection:
+    """A connection that answers or raises within a few seconds, whatever state the broker is in: the app sees to that."""
+    connection = current_app.connection_for_write(transport_options=transport_options)
     connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_SECONDS)
     return connection
 
@@ -31,7 +43,7 @@ def declare(connection: Connection, *queues: Queue) -> None:
 
     Only AMQP has dead letters and other readers; an in-process broker dies with its queues.
     """
-    if connection.transport.driver_type != "amqp":
+    if not has_dead_letters():
         return
     with connection.channel() as channel:
         for queue in queues or (FAILED, *current_app.amqp.queues.values()):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from tasks_app import handlers, history, pipeline, statements, validation
@@ -29,6 +30,7 @@ _P, _R, _D, _F, _C = (
 TRANSITIONS: Mapping[str, Mapping[TaskStatus, TaskStatus]] = {
     "start": {_P: _R},
     "report_progress": {_R: _R},
+    "report_stopping": {_R: _R},
     "succeed": {_R: _D},
     "fail": {_R: _F},
     "retry_later": {_R: _P},
@@ -160,6 +162,18 @@ def report_progress(
         if not mine.update(progress=progress, message=message, updated_at=now):
             return False
         history.record_progress(Task.objects.get(pk=task_id), lines=logs, at=now)
+    return True
+
+
+def report_stopping(task_id: uuid.UUID, *, attempt: int, who: str, why: str, now: datetime | None = None) -> bool:
+    """Writes down that a running handler was asked to stop. False: the attempt is over, or was taken away."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        mine = Task.objects.filter(pk=task_id, attempt=attempt, status__in=TRANSITIONS["report_stopping"])
+        if not mine.update(version=F("version") + 1, updated_at=now):
+            return False
+        task = Task.objects.get(pk=task_id)
+        history.record([history.event(task, What.STOPPING, who=who, why=why, at=now, attempt=attempt)])
     return True
 
 

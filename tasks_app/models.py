@@ -150,6 +150,7 @@ class TaskEvent(models.Model):
         RECLAIMED = "reclaimed", "Taken back from a lost worker"
         COMPLETED = "completed", "Completed by hand"
         CANCEL_REQUESTED = "cancel_requested", "Cancellation requested"
+        STOPPING = "stopping", "Asked to stop"
         CANCELLED = "cancelled", "Cancelled"
         REOPENED = "reopened", "Reopened"
         UPDATED = "updated", "Updated"
@@ -223,3 +224,46 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.key}"
+
+
+class QuarantinedMessage(models.Model):
+    """A message that no worker could work on, as it came from `tasks_failed`. quarantine.py writes it."""
+
+    class State(models.TextChoices):
+        HELD = "HELD", "Held"
+        RELEASED = "RELEASED", "Released"
+        DISCARDED = "DISCARDED", "Discarded"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.HELD)
+    received_at = models.DateTimeField(default=timezone.now)
+    queue = models.CharField(max_length=255, blank=True, help_text="Where it was before it died; empty if nobody says")
+    reason = models.CharField(max_length=255, help_text="Why it came here, in words")
+    routing_key = models.CharField(max_length=255, blank=True)
+    content_type = models.CharField(max_length=255, blank=True)
+    content_encoding = models.CharField(max_length=255, blank=True)
+    headers = models.JSONField(default=dict, blank=True)
+    body = models.BinaryField(help_text="The bytes, up to quarantine.MOST_BYTES of them")
+    size = models.PositiveBigIntegerField(help_text="Bytes of the whole body")
+    tasks = models.JSONField(default=dict, blank=True, help_text="Tasks that it names, with their status at that time")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=255, blank=True)
+    decided_why = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["state", "-id"], name="quarantine_state")]
+
+    def __str__(self) -> str:
+        return f"{self.queue or 'message'}: {self.reason}"
+
+
+class Heartbeat(models.Model):
+    """The last sign of something that runs on a timer, for whoever asks whether it still does."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=255, help_text="Host and process id")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,6 +1,8 @@
 """The sweep: finds what fell between the steps and sets it moving again. Safe to run anywhere, any number of times."""
 
 import logging
+import os
+import socket
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -9,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from tasks_app import broker, idempotency, lifecycle, pipeline
-from tasks_app.models import FINISHED, Task, TaskStatus
+from tasks_app.models import FINISHED, Heartbeat, Task, TaskStatus
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,10 @@ MOST_PUBLISHED = 1000
 UNPUBLISHED_AFTER = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=30)
 OVERTAKEN_BY = timedelta(seconds=60)
+UNACCOUNTED_AFTER = timedelta(seconds=60)
+SWEEP = "sweep"
+BEAT_EVERY = timedelta(seconds=5)
+MOST_COUNTED = 10_000
 RECENT = 100
 
 
@@ -28,6 +34,7 @@ def sweep(*, now: datetime | None = None) -> None:
     republish(now=now)
     forget_old(now=now)
     idempotency.forget_old(now=now)
+    _beat(now)
 
 
 def reclaim_expired(*, now: datetime) -> int:
@@ -72,14 +79,35 @@ def forget_published(*, now: datetime) -> None:
 
 
 def republish(*, now: datetime) -> int:
-    """Publishes rows that are PENDING and due and whose message never was, or was lost. Returns how many.
+    """Publishes rows that are PENDING and due and whose message never was, or was lost. Returns how many."""
+    rows = list(Task.objects.due(now).filter(_unheard(now)).order_by("-priority", "run_at")[:MOST_PUBLISHED])
+    sent = pipeline.publish_now(rows) if rows else 0
+    if sent:
+        logger.info("Published %d waiting tasks again", sent)
+    return sent
 
-    Lost is: published over 30 s ago and the queue is empty; or overtaken, a message sent 60 s later has been worked on.
-    A row in a deep healthy backlog is neither.
+
+def unaccounted(*, now: datetime | None = None) -> int:
+    """How many rows the sweep should have set moving over a minute ago: the one number that must be 0.
+
+    PENDING and due and matched by a rule of `republish`, or PROCESSING with an expired lease, each for over 60 s.
+    Counts no further than 10,000.
+    """
+    now = now or timezone.now()
+    waiting = Task.objects.due(now - UNACCOUNTED_AFTER).filter(_unheard(now, since=UNACCOUNTED_AFTER))
+    leased = Task.objects.filter(status=TaskStatus.PROCESSING, lease_expires_at__lt=now - UNACCOUNTED_AFTER)
+    return sum(rows.order_by()[:MOST_COUNTED].count() for rows in (waiting, leased))
+
+
+def _unheard(now: datetime, *, since: timedelta = timedelta()) -> Q:
+    """Due rows whose message never was or was lost, and that for `since` already.
+
+    Never was: nobody published it for 5 s. Lost: published over 30 s ago and the queue is empty; or overtaken, a message
+    sent 60 s later has been worked on. A row in a deep healthy backlog is none of these.
     """
     # Nobody was told of a start that lay ahead when the row last changed; of the others the publisher was.
-    untold = Q(run_at__gt=F("updated_at")) | Q(updated_at__lt=now - UNPUBLISHED_AFTER)
-    wanted = Q(published_at=None) & untold
+    untold = Q(run_at__gt=F("updated_at")) | Q(updated_at__lt=now - UNPUBLISHED_AFTER - since)
+    unheard = Q(published_at=None) & untold
     newest = (
         Task.objects.filter(finished_at__isnull=False).order_by("-finished_at").values_list("priority", "published_at")
     )
@@ -89,15 +117,11 @@ def republish(*, now: datetime) -> int:
             worked_on[priority] = max(published_at, worked_on.get(priority, published_at))
     for priority, published_at in worked_on.items():
         # Only what is at least as urgent: to be overtaken by what is more urgent is as it should be.
-        wanted |= Q(priority__gte=priority, published_at__lt=published_at - OVERTAKEN_BY)
-    stale = Task.objects.due(now).filter(published_at__lt=now - LOST_AFTER)
-    if stale.exists() and _queue_is_empty():
-        wanted |= Q(published_at__lt=now - LOST_AFTER)
-    rows = list(Task.objects.due(now).filter(wanted).order_by("-priority", "run_at")[:MOST_PUBLISHED])
-    sent = pipeline.publish_now(rows) if rows else 0
-    if sent:
-        logger.info("Published %d waiting tasks again", sent)
-    return sent
+        unheard |= Q(priority__gte=priority, published_at__lt=published_at - OVERTAKEN_BY - since)
+    old = Q(published_at__lt=now - LOST_AFTER - since)
+    if Task.objects.due(now).filter(old).exists() and _queue_is_empty():
+        unheard |= old
+    return unheard
 
 
 def forget_old(*, now: datetime) -> int:
@@ -108,6 +132,14 @@ def forget_old(*, now: datetime) -> int:
     ids = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
     Task.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def _beat(now: datetime) -> None:
+    """Says that the sweep runs, every few seconds."""
+    fresh = Heartbeat.objects.filter(name=SWEEP, at__gt=now - BEAT_EVERY, at__lte=now)
+    if not fresh.exists():
+        by = f"{socket.gethostname()}/{os.getpid()}"
+        Heartbeat.objects.update_or_create(name=SWEEP, defaults={"at": now, "by": by[:255]})
 
 
 def _queue_is_empty() -> bool:

@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
-from tasks_app import handlers, lifecycle, validation
+from tasks_app import handlers, lifecycle, shutdown, validation
 from tasks_app.exceptions import AttemptSuperseded, PermanentError, RetryableError
 from tasks_app.handlers.base import TaskContext, storable
 from tasks_app.lifecycle import Outcome
@@ -42,6 +42,7 @@ MAX_ERROR_CHARACTERS = 2_000
 MAX_TRACEBACK_CHARACTERS = 20_000
 MAX_CODE_CHARACTERS = 100
 DEFAULT_WAIT_SECONDS = 10.0
+STOPS = {"cancelled": "Cancelled", "timeout": "Its time is over", "shutdown": "The worker is to end"}
 LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
@@ -75,13 +76,20 @@ class Attempt:
         )
         self.begun_at: float | None = None
         self.stopped_at: float | None = None
+        self.is_told = False
         self.reported_at = time.monotonic()
 
     def stop(self, reason: str) -> None:
-        """Asks the handler to stop: `cancelled`, `timeout` or `lost`. The first reason stands."""
+        """Asks the handler to stop: `cancelled`, `timeout`, `lost` or `shutdown`. The first reason stands."""
         if not self.context.stop_reason:
             self.stopped_at = time.monotonic()
             self.context.stop_reason = reason
+
+    def tell_stop(self, reason: str) -> None:
+        """Writes the stage "asked to stop" into the history, once, if it has begun."""
+        if not self.is_told and self.begun_at and (why := STOPS.get(reason)):
+            self.is_told = True
+            lifecycle.report_stopping(self.task.pk, attempt=self.task.attempt, who=self.task.worker, why=why)
 
 
 class Batch:
@@ -130,9 +138,19 @@ class Batch:
         if attempt and attempt.begun_at and time.monotonic() - attempt.begun_at > attempt.task.timeout:
             attempt.stop("timeout")
 
+    def wind_up(self) -> None:
+        """The process is to end: what has not begun is handed back at once, what runs is asked to stop when time is short."""
+        self._release_waiting("Handed back: its worker is to end")
+        limit = settings.SHUTDOWN_SECONDS
+        attempt = self._current
+        if attempt and shutdown.seconds() >= limit - min(settings.GRACE_SECONDS, limit / 2):
+            attempt.stop("shutdown")
+
     def overdue(self) -> bool:
         """True if a handler was asked to stop and the grace time is over."""
         attempt = self._current
+        if attempt and shutdown.asked_for() and shutdown.seconds() >= settings.SHUTDOWN_SECONDS:
+            return True
         stopped_at = attempt.stopped_at if attempt else None
         return stopped_at is not None and time.monotonic() - stopped_at > settings.GRACE_SECONDS
 
@@ -141,7 +159,9 @@ class Batch:
         with self._lock:
             attempt, self._current = self._current, None
             if attempt is not None:
-                self._outcomes.append(_stopped(attempt))
+                logger.error("Stopped by force task_id=%s kind=%s: its handler does not heed a stop", attempt.task.pk,
+                             attempt.task.kind)  # fmt: skip
+                self._outcomes.append(_stopped(attempt, by_force=True))
         self._release_waiting("Handed back: its neighbour had to be stopped")
         self._settle()
 
@@ -165,7 +185,8 @@ class Batch:
             handler = handlers.get(task.kind)
             if handler is None:
                 raise RetryableError(f"This worker has no handler for kind {task.kind!r}.", code="unknown_kind")
-            outcome = _succeeded(attempt, handler.run(handler.parse(task.payload), context))
+            result = handler.run(handler.parse(task.payload), context)
+            outcome = _stopped(attempt) if context.noticed_stop else _succeeded(attempt, result)
         except AttemptSuperseded:
             outcome = _stopped(attempt)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler must not end the worker
@@ -252,12 +273,15 @@ def _succeeded(attempt: Attempt, result: object) -> Outcome:
     )  # fmt: skip
 
 
-def _stopped(attempt: Attempt) -> Outcome:
+def _stopped(attempt: Attempt, *, by_force: bool = False) -> Outcome:
     reason = attempt.context.stop_reason
+    if reason == "shutdown":
+        return _outcome(attempt, verb="release", uncounted=True, message="Handed back: its worker is to end")
     if reason == "timeout":
         return _failed(attempt, RetryableError(f"Took longer than {attempt.task.timeout} seconds.", code="timeout"))
     # Cancelled: the row says so too and turns this into CANCELLED. Lost: there is nothing to settle.
-    return _outcome(attempt, verb="fail", error_code=reason or "stopped", error_message="Stopped while running")
+    how = "Stopped by force: its handler did not heed" if by_force else "Stopped while running"
+    return _outcome(attempt, verb="fail", error_code=reason or "stopped", error_message=how)
 
 
 def _failed(attempt: Attempt, error: BaseException) -> Outcome:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
+from tasks_app import shutdown
 from tasks_app.background import flush_all
 from tasks_app.lifecycle import lease_end
 from tasks_app.models import Task, TaskStatus
@@ -82,6 +83,8 @@ class Watchdog:
         now = time.monotonic()
         for batch in batches:
             batch.check_deadline()
+            if shutdown.asked_for():
+                batch.wind_up()
             if batch.overdue():
                 self._end(batch)
         if now - self._looked_at < LOOK_SECONDS:
@@ -96,6 +99,8 @@ class Watchdog:
             self._renewed_at = now
         for batch in batches:
             batch.settle_waiting()
+            for attempt in batch.open_attempts():
+                attempt.tell_stop(attempt.context.stop_reason)
             batch.flush_progress()
 
     def _look(self, batches: "list[Batch]") -> None:
@@ -108,6 +113,7 @@ class Watchdog:
             if number != attempt.task.attempt:
                 attempt.stop("lost")
             elif cancel_requested_at is not None:
+                attempt.tell_stop("cancelled")  # first: its handler may heed at once
                 attempt.stop("cancelled")
 
     def _renew(self, batches: "list[Batch]") -> None:

@@ -37,6 +37,7 @@ class TaskContext:
         self.attempt = attempt
         self.payload_given = payload_given
         self.stop_reason = ""
+        self.noticed_stop = False
         self.on_success_functions: list[Callable[[], None]] = []
         self._flush = flush
         self._lock = threading.Lock()
@@ -67,8 +68,13 @@ class TaskContext:
 
     @property
     def cancelled(self) -> bool:
-        """True once the attempt should stop: somebody cancelled it, its deadline passed or its lease was lost."""
-        return bool(self.stop_reason)
+        """True once the attempt should stop: it was cancelled, its time or its lease is over, or the worker is to end.
+
+        A handler that saw this and returns has stopped halfway: its result is not taken for the end of the work.
+        """
+        if self.stop_reason:
+            self.noticed_stop = True
+        return self.noticed_stop
 
     def check(self) -> None:
         """Raises AttemptSuperseded if the attempt should stop: a way out of deep loops."""

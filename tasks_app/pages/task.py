@@ -16,9 +16,9 @@ from tasks_app.models import Task
 from tasks_app.pages.actions import actions
 from tasks_app.pages.json_text import Misread, read_object
 from tasks_app.pages.story import story
-from tasks_app.pages.system import kept
 from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, for_viewers, is_htmx
 from tasks_app.pages.waiting import reasons
+from tasks_app.system import kept
 from tasks_app.templatetags.task_json import MOST_CHARACTERS, pretty
 
 

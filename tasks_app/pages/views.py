@@ -22,9 +22,9 @@ from tasks_app.models import Task
 from tasks_app.pages.filters import BadQuery, suggestions
 from tasks_app.pages.forms import CreateForm
 from tasks_app.pages.listing import counts, listing, row
-from tasks_app.pages.system import kept
 from tasks_app.pages.task import now_part, visible
 from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, failure, for_viewers, is_htmx
+from tasks_app.system import kept
 from tasks_app.validation import NewTask
 
 VERBS = {

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from tasks_app.models import Task, TaskStatus
-from tasks_app.pages.system import probe
+from tasks_app.system import probe
 
 MOST_AHEAD = 1000
 MOST_REASON = 300

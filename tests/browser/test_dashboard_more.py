@@ -84,6 +84,7 @@ def test_a_task_of_another_kind_is_made_with_its_own_form(standalone: Standalone
     title = a_title("Another kind")
     with window(chromium, standalone.url) as found:
         found.page.get_by_role("link", name="Other kinds").click()
+        found.page.wait_for_url("**/dashboard/new")  # and loaded: before that, the button Choose stands for the script
         found.page.get_by_label("Kind").select_option("http_request")
         expect(found.page.get_by_label("Address")).to_be_visible()
         found.page.get_by_label("Title", exact=True).fill(title)

@@ -21,6 +21,9 @@ WORKERS: Mapping[str, Act] = {
     "report_progress": lambda task: lifecycle.report_progress(
         task.pk, attempt=task.attempt, progress=50, message="half", now=LATER
     ),
+    "report_stopping": lambda task: lifecycle.report_stopping(
+        task.pk, attempt=task.attempt, who="w1", why="Cancelled", now=LATER
+    ),
     "succeed": lambda task: end(task, "succeed", now=LATER, result="1"),
     "fail": lambda task: end(task, "fail", now=LATER, error_code="broken", error_message="It broke"),
     "retry_later": lambda task: end(task, "retry_later", now=LATER, retry_at=LATER + SECOND),

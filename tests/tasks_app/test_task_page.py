@@ -14,7 +14,7 @@ from tasks_app import lifecycle
 from tasks_app.models import Task, TaskEvent
 from tasks_app.pages import waiting
 from tasks_app.pages.story import MOST_STEPS, story
-from tasks_app.pages.system import Probe, Queue, look
+from tasks_app.system import Probe, Queue, look
 from tasks_app.templatetags.task_json import highlighted, pretty
 from tasks_app.validation import NewTask
 from tests.tasks_app.making import NOW, SECOND, end, fresh, started, submitted

@@ -108,7 +108,7 @@ def test_a_handler_that_heeds_a_cancellation_ends_cancelled() -> None:
     thread.join(30)
     assert fresh(task).status == "CANCELLED"
     assert len(seen) == 1
-    assert story(task) == ["submitted", "started", "cancel_requested", "cancelled"]
+    assert story(task) == ["submitted", "started", "cancel_requested", "stopping", "cancelled"]
 
 
 @pytest.mark.parametrize("verb", ["complete", "delete"])

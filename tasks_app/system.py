@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import current_app
 
-from tasks_app import broker
+from tasks_app import broker, quarantine, recovery
 from tasks_app.models import Task
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Kept:
         self._system: System | None = None
 
     def get(self, *, now: datetime) -> System:
-        """May ask the database with one query."""
+        """May ask the database, with a few queries that indexes answer."""
         if self._system is None or time.monotonic() >= self._until:
             self._system = look(probe.queue(), now=now)
             self._until = time.monotonic() + KEEP_SECONDS
@@ -93,7 +93,7 @@ class Kept:
 
 
 def look(queue: Queue, *, now: datetime) -> System:
-    """From the broker's answer and the oldest waiting task, which one index finds."""
+    """From the broker's answer, the oldest waiting task, which one index finds, and what should be 0."""
     oldest = Task.objects.due(now).order_by("run_at").values_list("run_at", flat=True).first()
     age = now - oldest if oldest else timedelta()
     workers = "Workers run inside the server" if queue.workers is None else f"{queue.workers} workers listen"
@@ -105,6 +105,12 @@ def look(queue: Queue, *, now: datetime) -> System:
     if queue.workers == 0:
         reasons[2] = "No worker listens: tasks wait until one is started"
         return System(word="Stalled", tone="FAILED", reasons=reasons)
+    quarantined, lost = quarantine.held(), recovery.unaccounted(now=now)
+    if quarantined:
+        reasons.append(f"{quarantined} messages in quarantine wait for an operator")
+    if lost:
+        reasons.append(f"{lost} tasks are unaccounted for: manage.py doctor says more")
+        return System(word="Degraded", tone="FAILED", reasons=reasons)
     if age > LATE:
         return System(word="Busy", tone="PENDING", reasons=reasons)
     return System(word="Healthy", tone="DONE", reasons=reasons)
