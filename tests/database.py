@@ -10,7 +10,7 @@ from django.db import connection
 from notifications import live, topic
 from notifications.models import Event
 from tasks_app import identity, pipeline
-from tasks_app.models import Task
+from tasks_app.models import Heartbeat, QuarantinedMessage, Task
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,8 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
         for drain in (pipeline.publisher, live.announcer, topic.publisher):
             assert drain.flush(timeout=20)
         Event.objects.all().delete()
-        Task.objects.all().delete()
+        for model in (Task, QuarantinedMessage, Heartbeat):
+            model.objects.all().delete()
         User.objects.exclude(username=identity.LOCAL).delete()
 
 
