@@ -52,6 +52,10 @@ class StatusConsumer(AsyncWebsocketConsumer):
             if item["frame"] and self._may_see(item["owner_id"]) and self.only in (None, item["task_id"]):
                 await self._send(item["frame"])
 
+    async def tasks_missed(self, event: dict[str, Any]) -> None:
+        """From the channel layer: announcements may have been lost."""
+        await self._send({"resync": True})
+
     async def _send(self, frame: dict[str, Any]) -> None:
         await self.send(text_data=orjson.dumps(frame).decode())
 

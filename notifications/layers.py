@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
 import orjson
 import redis
@@ -15,6 +17,10 @@ logger = logging.getLogger(__name__)
 
 STATUS_CHANNEL = "task.status"
 """Redis channel on which any client reads status changes as plain JSON."""
+MISSED = "tasks.missed"
+"""Type of the message to a group's members when announcements may have been lost."""
+PULSE_SECONDS = 2.0
+SILENT_SECONDS = 8.0
 
 
 class AnnouncingLayer(Protocol):
@@ -52,6 +58,19 @@ class InProcessLayer(InMemoryChannelLayer):
         """Always there."""
 
 
+async def _subscribe_anew(local: Any) -> None:
+    """A new connection with the same subscriptions, for each of the layer's connections. Reaches into channels_redis."""
+    for shard in local._shards:
+        names = set(shard._subscribed_to)
+        try:
+            await asyncio.wait_for(shard.flush(), PULSE_SECONDS)
+        except Exception:  # what is silent cannot be closed politely
+            shard._redis = shard._pubsub = None
+            shard._subscribed_to = set()
+        for name in names:
+            await shard.subscribe(name)
+
+
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     """Redis Pub/Sub. `announce` is one pipelined round trip of PUBLISH: `async_to_sync(group_send)` costs fifty times that.
 
@@ -59,9 +78,50 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     """
 
     def __init__(self, hosts: Sequence[str], prefix: str = "asgi", **options: Any) -> None:
-        super().__init__(hosts=list(hosts), prefix=prefix, **options)
+        limits = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
+        super().__init__(hosts=[{"address": host, **limits} for host in hosts], prefix=prefix, **options)
         self._prefix = prefix
+        self._pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
         self._client = redis.Redis.from_url(hosts[0], socket_timeout=1.0, socket_connect_timeout=1.0)
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """As the layer's own; from the first on, the loop's subscription is watched."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._pulses or self._pulses[loop].done():
+            self._pulses[loop] = loop.create_task(self._watch(self._get_layer()))
+        return str(await self._get_layer().new_channel(prefix))
+
+    async def _watch(self, local: Any) -> None:
+        """Sends itself a pulse. One that does not come back was swallowed, and so is all else: subscribes anew.
+
+        A socket whose other end fell silent raises no error by itself. Who listened meanwhile is told that it missed some.
+        """
+        channel, heard, missing = "", time.monotonic(), False
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            try:
+                channel = channel or await asyncio.wait_for(local.new_channel("pulse."), PULSE_SECONDS)
+                await asyncio.wait_for(local.send(channel, {"type": "pulse"}), PULSE_SECONDS)
+                # Not `receive`: it gives the channel up when its time is over.
+                await asyncio.wait_for(local.channels[channel].get(), PULSE_SECONDS)
+            except Exception:  # redis's errors are many; asyncio.TimeoutError is one more
+                missing = True
+                if time.monotonic() - heard > SILENT_SECONDS:
+                    logger.warning("Redis is silent, subscribing anew")
+                    with suppress(Exception):
+                        await asyncio.wait_for(_subscribe_anew(local), SILENT_SECONDS)
+                    heard = time.monotonic()
+                continue
+            heard = time.monotonic()
+            if missing:
+                missing = False
+                self._tell_missed(local)
+
+    def _tell_missed(self, local: Any) -> None:
+        for channels in local.groups.values():
+            for channel in channels:
+                if queue := local.channels.get(channel):
+                    queue.put_nowait(self.serialize({"type": MISSED}))
 
     def announce(self, group: str, message: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> None:
         """Sends `message` to a group, and each of `frames` as JSON to `task.status`. Raises redis.RedisError."""

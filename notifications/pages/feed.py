@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
+from notifications.layers import MISSED
 from notifications.live import GROUP
 from notifications.pages.push import Change, Push
 from notifications.pages.viewers import View, Viewer
@@ -103,6 +104,10 @@ class Feed:
     async def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == BEAT:
             await _send([(viewer, BEAT) for viewer in list(self._viewers)])
+            return
+        if message["type"] == MISSED:
+            self._compare()
+            self._wake.set()
             return
         for item in message["items"]:
             change = Change.of(item)
