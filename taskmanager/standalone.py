@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from taskmanager import sweeper
 from taskmanager.celery import app
-from tasks_app import recovery
+from tasks_app import recovery, shutdown
 from tasks_app.background import flush_all
 
 logger = logging.getLogger(__name__)
@@ -141,6 +141,7 @@ def _serve(*, password: str) -> None:
     from taskmanager.asgi import application
 
     def stop_workers(*_: object) -> None:
+        shutdown.request()
         # Setting worker.state.should_stop costs two seconds each time: the consumer sleeps. A message wakes it.
         app.control.shutdown(destination=[f"{queue}@standalone" for queue in QUEUES])
 
