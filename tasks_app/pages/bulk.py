@@ -19,7 +19,7 @@ from tasks_app import lifecycle
 from tasks_app.exceptions import TaskError
 from tasks_app.models import FINISHED, Task, TaskStatus
 from tasks_app.pages.filters import BadQuery, Filters
-from tasks_app.pages.viewer import Viewer, failure, for_viewers
+from tasks_app.pages.viewer import Viewer, came_from, failure, for_viewers
 
 MOST = 1000
 EACH = 100
@@ -134,8 +134,7 @@ def _tasks(number: int) -> str:
 
 def _back(request: HttpRequest) -> Any:
     """The list with its filters, and nothing else."""
-    asked = urlsplit(request.POST.get("next", ""))
     try:
-        return Filters.read(dict(parse_qsl(asked.query))).url()
+        return Filters.read(dict(parse_qsl(came_from(request).query))).url()
     except BadQuery:
         return Filters().url()

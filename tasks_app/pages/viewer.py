@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -66,6 +67,14 @@ def failure(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 def is_htmx(request: HttpRequest) -> bool:
     """Asked by htmx, for parts of a page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def came_from(request: HttpRequest) -> SplitResult:
+    """Where a form or link says the person came from (`next`); nowhere, where that is no address. Not to be trusted."""
+    try:
+        return urlsplit(request.POST.get("next") or request.GET.get("next") or "")
+    except ValueError:  # such as http://[
+        return urlsplit("")
 
 
 def anonymous(request: HttpRequest) -> Any:

@@ -6,7 +6,6 @@ Every POST works twice: a browser without JavaScript is redirected, htmx gets th
 import re
 import uuid
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,7 +22,7 @@ from tasks_app.pages.filters import BadQuery, suggestions
 from tasks_app.pages.forms import CreateForm
 from tasks_app.pages.listing import counts, listing, row
 from tasks_app.pages.task import now_part, visible
-from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, failure, for_viewers, is_htmx
+from tasks_app.pages.viewer import Viewer, anonymous, came_from, check_may_create, failure, for_viewers, is_htmx
 from tasks_app.system import kept
 from tasks_app.validation import NewTask
 
@@ -176,7 +175,7 @@ def _part(name: str, context: dict[str, Any]) -> str:
 def _back(request: HttpRequest) -> str:
     """The page the person came from, as its form or link says; never a place outside the dashboard."""
     home = reverse("tasks:dashboard")
-    asked = urlsplit(request.POST.get("next") or request.GET.get("next") or "")
+    asked = came_from(request)
     if TASK_PAGE.fullmatch(asked.path) and not asked.netloc:
         return asked.path
     return f"{home}?{asked.query}" if asked.path == home and asked.query else home

@@ -123,6 +123,12 @@ def test_forms_that_make_no_sense_are_refused(page: Client, form: dict[str, Any]
     assert page.post(ACT, act).status_code == 400 or not act["ids"]
 
 
+@pytest.mark.parametrize("path", [ASK, ACT])
+def test_an_address_to_come_back_to_that_is_none_leads_to_the_list(page: Client, path: str) -> None:
+    answer = page.post(path, {"verb": "cancel", "next": "http://["})
+    assert answer.headers.get("Location", "/dashboard/") == "/dashboard/"
+
+
 def test_hostile_titles_are_never_markup(page: Client, anna: Any) -> None:
     task = task_of(anna, "<img src=x onerror=alert(1)>")
     text = page.post(

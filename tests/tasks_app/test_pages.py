@@ -345,7 +345,15 @@ def test_the_dialog_gets_the_question_alone_and_the_list_loses_the_row(page: Cli
 
 
 @pytest.mark.parametrize(
-    "next_page", ["https://evil.example/", "//evil.example/dashboard/?a=b", "/admin/?x=y", "\\\\evil"]
+    "next_page",
+    [
+        "https://evil.example/",
+        "//evil.example/dashboard/?a=b",
+        "/admin/?x=y",
+        "\\\\evil",
+        "http://[",
+        "http://\u2100.com/",
+    ],
 )
 def test_a_verb_leads_nowhere_but_to_the_dashboard(page: Client, anna: User, next_page: str) -> None:
     answer = page.post(f"/dashboard/tasks/{task_of(anna).pk}/cancel", {"next": next_page})
