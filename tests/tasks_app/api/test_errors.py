@@ -1,7 +1,9 @@
 """One catalogue of codes; a problem document on every path; the request's name in all of them."""
 
 import ast
+import logging
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from django.db import OperationalError
 from django.test import Client
 from rest_framework import exceptions
 
+from taskmanager.logs import RequestFilter
+from tasks_app import request_id
 from tasks_app.api import errors
 from tasks_app.api.codes import CODES
 from tasks_app.exceptions import TaskError
@@ -122,14 +126,30 @@ def test_a_name_that_could_do_harm_is_replaced(db: None, name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", problem(answer, 404, "not_found")["request_id"])
 
 
-def test_every_log_line_of_a_request_names_it(ada: Caller, capsys: pytest.CaptureFixture[str]) -> None:
-    from taskmanager.logs import RequestFilter
-    from tasks_app import request_id
+def test_a_clients_mistake_leaves_no_traceback_and_a_bug_does(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(RequestFilter())
+    logging.getLogger("django").addHandler(handler)
+    try:
+        problem(Client().get("/healthz", headers={"Host": "evil.example"}), 400, "bad_request")
+        said = capsys.readouterr().out
+        assert "evil.example" in said
+        assert "Traceback" not in said
 
+        monkeypatch.setattr("tasks_app.api.v1.kinds.handlers.kinds", 7)
+        problem(ada.get("/api/v1/kinds"), 500, "server_error")
+        assert "Traceback" in capsys.readouterr().out
+    finally:
+        logging.getLogger("django").removeHandler(handler)
+
+
+def test_every_log_line_of_a_request_names_it(ada: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     ada.get("/api/v1/none", X_Request_ID="mine-2")
     assert request_id.current.get() == ""
     request_id.current.set("mine-3")
-    record = __import__("logging").makeLogRecord({"msg": "x"})
+    record: Any = logging.makeLogRecord({"msg": "x"})
     assert RequestFilter().filter(record)
     assert record.request == " request_id=mine-3"
     request_id.current.set("")
