@@ -4,9 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_only_middleware
 
+from tasks_app.api import errors
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 MOST_DISCARDED = 67_108_864
 PIECE = 65_536
 
@@ -15,21 +19,32 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 @sync_only_middleware
 def read_whole_body(get_response: GetResponse) -> GetResponse:
-    """Middleware, for two things that Django leaves to luck.
+    """Middleware, for four things that Django leaves to luck.
 
     A chunked body (RFC 9112, 7.1) has no Content-Length, which WSGI and DRF read as "no body": a change would be answered
     with 200 and not be made. And a body that no view reads (401, 404, 415, DELETE with a body) stays in the connection:
-    granian then drops it, together with the next request that a keep-alive client has sent on it.
+    granian then drops it, together with the next request that a keep-alive client has sent on it. A form that is too
+    large would be cut where the limit is, and the beginning taken for all of it. And a form is read with any codec of
+    Python's that the client names as its charset, which raises where that is none for text (`hex`).
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
+        _check_charset(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
         if chunked or length != "0":
             _read(request, chunked=chunked)
+            if request.content_type in FORMS and len(request.body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                return errors.too_large(request)
         return get_response(request)
 
     return middleware
+
+
+def _check_charset(request: HttpRequest) -> None:
+    named = (request.content_params or {}).get("charset", "utf-8")
+    if request.content_type in FORMS and named.lower() not in ("utf-8", "utf8"):
+        raise BadRequest("A form in another charset than UTF-8")
 
 
 def _read(request: HttpRequest, *, chunked: bool) -> None:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -118,6 +119,12 @@ def too_many(request: HttpRequest, *, detail: str, seconds: int) -> HttpResponse
     answer = _answer(request, 429, "throttled", detail)
     answer.headers["Retry-After"] = str(seconds)
     return answer
+
+
+def too_large(request: HttpRequest) -> HttpResponse:
+    """413, for forms; JSON is measured by its parser."""
+    detail = f"The form is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes. Nothing was changed."
+    return _answer(request, 413, "too_large", detail)
 
 
 def method_not_allowed(request: HttpRequest, *, allowed: str) -> HttpResponse:

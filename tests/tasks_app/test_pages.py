@@ -360,6 +360,22 @@ def test_a_verb_leads_nowhere_but_to_the_dashboard(page: Client, anna: User, nex
     assert answer.headers["Location"].split("?")[0] == URL
 
 
+def test_a_form_that_is_too_large_makes_nothing(page: Client, anna: User) -> None:
+    """Cut at the limit it would have been a task with half of its message."""
+    answer = page.post(URL, {"title": "x", "message": "x" * 1_100_000})
+    assert answer.status_code == 413
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "idna", "latin-1", "utf-16", "unknown"])
+@pytest.mark.parametrize("form", ["multipart/form-data; boundary=b", "application/x-www-form-urlencoded"])
+def test_forms_are_utf_8(page: Client, form: str, charset: str) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n'
+    answer = page.generic("POST", URL, part, content_type=f"{form}; charset={charset}")
+    assert answer.status_code == 400
+    assert not Task.objects.exists()
+
+
 @pytest.mark.parametrize("path", ["tasks/{}/start", "tasks/{}/settle", "tasks/x/cancel"])
 def test_other_verbs_have_no_address(page: Client, anna: User, path: str) -> None:
     assert page.post(URL + path.format(task_of(anna).pk)).status_code == 404

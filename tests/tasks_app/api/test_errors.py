@@ -12,6 +12,7 @@ from django.db import OperationalError
 from django.test import Client
 from rest_framework import exceptions
 
+from taskmanager import wsgi
 from taskmanager.logs import RequestFilter
 from tasks_app import request_id
 from tasks_app.api import errors
@@ -112,6 +113,13 @@ def test_a_database_that_is_away_is_a_problem_with_a_time_to_come_again(
     problem(answer, 503, "unavailable")
     assert answer.headers["Retry-After"] == "2"
     assert b"db.internal" not in answer.content
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "idna", "latin-1", "utf-16"])
+def test_a_query_is_utf_8_whatever_is_said_of_the_body(rf: Any, charset: str) -> None:
+    query = {"QUERY_STRING": "q=Gr%C3%BC%C3%9Fe", "CONTENT_TYPE": f"application/json; charset={charset}"}
+    request = wsgi.application.request_class({**rf._base_environ(), **query})
+    assert request.GET["q"] == "Grüße"
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 128, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "a.b_c:d/e+f=-"])
