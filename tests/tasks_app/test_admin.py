@@ -121,6 +121,22 @@ def test_a_viewer_may_look_but_has_no_actions() -> None:
     assert task.status == TaskStatus.PENDING
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["id__regex=(", "title__iregex=(", f"created_at__year={10**20}", "status__not_regex=("],
+)
+@pytest.mark.parametrize("model", ["tasks_app/task", "tasks_app/apitoken", "notifications/delivery"])
+def test_a_filter_that_cannot_be_is_refused(operator: Client, model: str, query: str) -> None:
+    submitted()
+    assert operator.get(f"/admin/{model}/?{query}").status_code in (302, 400)
+
+
+@pytest.mark.parametrize("chosen", ["x", "\0", "'; DROP TABLE x --"])
+def test_an_action_on_what_is_no_id_is_refused(operator: Client, chosen: str) -> None:
+    url = reverse("admin:tasks_app_task_changelist")
+    assert operator.post(url, {"action": "cancel", "_selected_action": chosen, "why": "x"}).status_code == 400
+
+
 def test_the_search_takes_an_id_or_a_part_of_the_title(operator: Client) -> None:
     task = submitted("Needle")
     submitted("Hay")
