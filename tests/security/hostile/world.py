@@ -2,6 +2,7 @@
 
 import json
 import socket
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,9 @@ class World:
         self.own = self._submit("alice", title="Untouched", tags=["own"])
         self.theirs = self._submit("bob", title=f"{SECRET} title", tags=[SECRET], metadata={"of": SECRET})
         self._log_start = len(logs(server))
+        self._browser = requests.Session()  # keeps connections and no cookies
+        self._browser.trust_env = False
+        self._browser.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def _submit(self, who: str, **fields: Any) -> JSON:
         fields = {"run_at": LATER, "payload": {"message": f"{SECRET if who == 'bob' else 'hi'}"}, **fields}
@@ -74,11 +78,9 @@ class World:
         options["headers"] = {"Cookie": text, "X-CSRFToken": CSRF, "Accept": "text/html"} | dict(
             options.get("headers", {})
         )
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.request(
-                method, self.server.url + path, allow_redirects=False, **{"timeout": 20, **options}
-            )
+        answer = self._browser.request(
+            method, self.server.url + path, allow_redirects=False, **{"timeout": 20, **options}
+        )
         return self._checked(answer, who)
 
     def _checked(self, answer: requests.Response, who: str) -> requests.Response:
