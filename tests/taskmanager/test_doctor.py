@@ -1,17 +1,20 @@
 """`manage.py doctor`: what it says of a system that is well, and of each thing that is not."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu import Queue
 
 from notifications.models import Delivery
 from taskmanager import doctor
+from taskmanager.celery import app
 from taskmanager.doctor import Finding
 from tasks_app import broker, recovery
 from tasks_app.handlers import registry
@@ -92,7 +95,7 @@ def test_deliveries_that_are_overdue_are_a_problem(settings: Any) -> None:
 
 
 def test_missing_migrations_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.MigrationExecutor, "migration_plan", lambda self, targets: [(_Step(), False)])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: [(_Step(), False)])
     assert "1 migrations are missing: tasks_app.0999_later" in worst("database").text
 
 
@@ -106,7 +109,7 @@ def test_a_check_that_breaks_or_hangs_is_a_finding(monkeypatch: pytest.MonkeyPat
         yield
 
     def _hanging() -> Iterator[Finding]:
-        doctor.threading.Event().wait(5)
+        threading.Event().wait(5)
         yield Finding(check="hanging", level="ok", text="late")
 
     monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.2)
@@ -143,7 +146,7 @@ def test_the_command_is_for_people(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.services
 def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"amqp://guest:guest@127.0.0.1:{free_port()}//"
-    monkeypatch.setattr(doctor.app.conf, "broker_write_url", url)
+    monkeypatch.setattr(app.conf, "broker_write_url", url)
     assert worst("broker").level == "problem" and "RABBITMQ_URL" in worst("broker").advice
 
 
@@ -186,6 +189,6 @@ def test_a_kind_that_outlasts_rabbitmqs_patience_is_noted() -> None:
 @pytest.mark.parametrize(("apart", "level"), [(0.5, "ok"), (5, "warning"), (60, "problem")])
 def test_clocks_that_differ_are_named(monkeypatch: pytest.MonkeyPatch, apart: float, level: str) -> None:
     real = timezone.now
-    monkeypatch.setattr(doctor.timezone, "now", lambda: real() + timedelta(seconds=apart))
+    monkeypatch.setattr(timezone, "now", lambda: real() + timedelta(seconds=apart))
     (finding,) = found("clocks")
     assert finding.level == level
