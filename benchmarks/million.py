@@ -25,11 +25,17 @@ from tests.services.stack import Services
 
 SETUP = """
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
 from tasks_app import tokens
 for name, role in (("boss", "operator"), ("many", "member"), ("few", "member")):
     user = User.objects.create_user(name)
     user.groups.add(Group.objects.get(name=role))
-    print(name, user.pk, tokens.issue(user, name="bench", scopes=["tasks:read", "tasks:write", "admin"])[1])
+    session = SessionStore()
+    session.update({"_auth_user_id": str(user.pk), "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
+                    "_auth_user_hash": user.get_session_auth_hash()})
+    session.save()
+    token = tokens.issue(user, name="bench", scopes=["tasks:read", "tasks:write", "admin"])[1]
+    print(name, user.pk, token, session.session_key)
 """
 # One task each second, ending now. Status, kind, owner and tags come in shares from every other row to 1 in 100,000.
 FILL = """
@@ -67,6 +73,14 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def page(self, path: str, *, session: str) -> tuple[float, int, str]:
+        """Milliseconds, status and HTML, for somebody who is logged in."""
+        started = time.perf_counter()
+        self._connection.request("GET", path, None, {"Cookie": f"sessionid={session}"})
+        answer = self._connection.getresponse()
+        text = answer.read().decode()
+        return (time.perf_counter() - started) * 1000, answer.status, text
 
     def call(self, path: str, *, method: str = "GET", body: object = None) -> tuple[float, int, dict[str, object]]:
         """Milliseconds, status and body."""
@@ -146,13 +160,15 @@ def main() -> None:
         deployment = Deployment(services, ANONYMOUS_API="off", LOG_LEVEL="warning")
         deployment.manage("migrate", "--verbosity", "0")
         lines = deployment.manage("shell", "--no-imports", "-c", SETUP).split("\n")
-        users = {name: (pk, token) for name, pk, token in (line.split() for line in lines if line)}
+        users = {name: rest for name, *rest in (line.split() for line in lines if line)}
         started = time.perf_counter()
-        fill(services, deployment, {name: pk for name, (pk, _) in users.items()}, tasks=chosen.tasks)
+        fill(services, deployment, {name: pk for name, (pk, *_) in users.items()}, tasks=chosen.tasks)
         print(f"{chosen.tasks:,} tasks in {time.perf_counter() - started:.0f} s")
         with deployment.web:
-            for name, (_, token) in users.items():
-                measure(name, Client(deployment.url, token), tasks=chosen.tasks, requests=chosen.requests)
+            for name, (_, token, session) in users.items():
+                client = Client(deployment.url, token)
+                measure(name, client, tasks=chosen.tasks, requests=chosen.requests)
+                pages(name, client, session=session, tasks=chosen.tasks, requests=chosen.requests)
             batches(Client(deployment.url, users["many"][1]))
             if chosen.keep:
                 input(f"{services.postgres.url(deployment.name)} {deployment.url} {users}\n")
@@ -174,6 +190,31 @@ def measure(name: str, client: Client, *, tasks: int, requests: int) -> None:
         middle, late = statistics.median(times), times[int(len(times) * 0.95)]
         idle = noise[int(len(noise) * 0.95)]
         print(f"{title:43}{rows:6}{middle:9.1f}{late:9.1f}{times[-1]:9.1f}{idle:12.1f}", flush=True)
+
+
+def pages(name: str, client: Client, *, session: str, tasks: int, requests: int) -> None:
+    """The dashboard as the server makes it, in several states, and a task's page."""
+
+    newest = client.call("/api/v1/tasks?limit=1")[2]["tasks"]
+    states: dict[str, Callable[[], str]] = {
+        "dashboard": lambda: "/dashboard/",
+        "100 rows": lambda: "/dashboard/?size=100",
+        "failed": lambda: "/dashboard/?status=FAILED",
+        "kind and tag": lambda: "/dashboard/?kind=message&tag=gold",
+        "text": lambda: f"/dashboard/?text=customers+{random.randrange(tasks)}",
+        "chart": lambda: "/dashboard/chart",
+        "a task": lambda: f"/dashboard/tasks/{newest[0]['id']}/",  # type: ignore[index]
+    }
+    print(f"\nas {name}, pages {' ':36}{'p50 ms':>9}{'p95 ms':>9}{'max':>9}")
+    for title, make in states.items():
+        times = []
+        for _ in range(requests):
+            milliseconds, status, text = client.page(path := make(), session=session)
+            assert status == 200 and "<html" in text, (path, status, text[:200])
+            times.append(milliseconds)
+        times.sort()
+        late = times[int(len(times) * 0.95)]
+        print(f"{title:46}{statistics.median(times):9.1f}{late:9.1f}{times[-1]:9.1f}", flush=True)
 
 
 def batches(client: Client) -> None:

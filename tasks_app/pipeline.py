@@ -6,10 +6,11 @@ confirmed: one task when idle, up to BATCH under load. Only short work shares a 
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 BATCH = 32
 ANNOUNCED_SECONDS = 0.2
 """How long a wake-up waits for the announcement of its task, which should be seen before what the worker announces."""
+STALE_SECONDS = 3.0
+"""A wake-up this old is the sweep's, which publishes after 5 s what nobody did."""
 HARD_LIMIT_MARGIN = 60
 """Seconds between a task's own limits, kept by the watchdog, and Celery's, which is only a backstop."""
 
@@ -43,6 +46,7 @@ class Wakeup:
     priority: int = 0
     timeout: int = 0
     tail: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 def publish_after_commit(tasks: Sequence[Task]) -> None:
@@ -75,10 +79,15 @@ class Sender:
         self._broken = False
 
     def send(self, wakeups: Sequence[Wakeup]) -> int:
-        """Publishes and stamps, batch by batch. Stops at the first batch that fails: the sweep finds the rest."""
+        """Publishes and stamps, batch by batch. Stops at the first batch that fails: the sweep finds the rest.
+
+        Leaves to the sweep what waited too long, lest both publish it.
+        """
         flush_announcements(timeout=ANNOUNCED_SECONDS)
         sent = 0
         for batch in _batches(wakeups):
+            if not batch[0].tail and time.monotonic() - batch[0].since > STALE_SECONDS:
+                continue
             now = timezone.now()
             try:
                 self._publish(batch, now)

@@ -161,6 +161,59 @@ def test_being_overtaken_by_work_of_a_higher_priority_is_nothing_unusual() -> No
     assert fresh(later).published_at == NOW - 1000 * SECOND
 
 
+# ---- The one number --------------------------------------------------------------------------------------------------
+
+
+def test_what_the_sweep_should_have_set_moving_over_a_minute_ago_is_unaccounted_for() -> None:
+    unpublished(64)
+    assert recovery.unaccounted(now=NOW) == 0
+    unpublished(66)
+    assert recovery.unaccounted(now=NOW) == 1
+    submitted(now=NOW - timedelta(hours=1), run_at=NOW - 59 * SECOND)
+    assert recovery.unaccounted(now=NOW) == 1
+    submitted(now=NOW - timedelta(hours=1), run_at=NOW - 61 * SECOND)
+    assert recovery.unaccounted(now=NOW) == 2
+
+
+def test_a_lost_message_is_unaccounted_for_only_when_the_sweep_does_not_act() -> None:
+    empty_queue()
+    published(89)
+    assert recovery.unaccounted(now=NOW) == 0
+    published(91)
+    assert recovery.unaccounted(now=NOW) == 1
+    recovery.republish(now=NOW)
+    assert recovery.unaccounted(now=NOW) == 0
+
+
+def test_one_overtaken_for_a_minute_is_unaccounted_for() -> None:
+    published(1000)
+    worked_on(881)
+    assert recovery.unaccounted(now=NOW) == 0
+    worked_on(879)
+    assert recovery.unaccounted(now=NOW) == 1
+
+
+def test_an_expired_lease_counts_after_a_minute() -> None:
+    task = started()
+    assert task.lease_expires_at
+    assert recovery.unaccounted(now=task.lease_expires_at + 59 * SECOND) == 0
+    assert recovery.unaccounted(now=task.lease_expires_at + 61 * SECOND) == 1
+
+
+def test_a_deep_healthy_backlog_and_finished_tasks_are_accounted_for() -> None:
+    for ago in range(60, 3600, 120):
+        published(ago)
+    worked_on(3600)
+    assert recovery.unaccounted(now=NOW) == 0
+
+
+def test_counting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "MOST_COUNTED", 2)
+    for _ in range(3):
+        unpublished(1000)
+    assert recovery.unaccounted(now=NOW) == 2
+
+
 # ---- Bounds ----------------------------------------------------------------------------------------------------------
 
 
