@@ -22,6 +22,7 @@ PACKAGES = {
     "epmd": ("rabbitmq-server",),
     "redis-server": ("redis-server",),
     "chromium": ("chromium", "fonts-dejavu-core"),
+    "faketime": ("faketime",),
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -44,6 +45,11 @@ def program(name: str) -> Path:
     if found is None:
         raise PackagesMissing([name], _packages_of([name]))
     return found
+
+
+def libraries(name: str) -> list[Path]:
+    """Shared libraries by the end of their path, wherever Debian keeps those of this machine's architecture."""
+    return sorted(Path("/usr/lib").glob(f"*/{name}"))
 
 
 def ensure(*programs: str) -> None:
