@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 FAST := tests/tasks_app tests/notifications tests/taskmanager tests/test_architecture.py
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run dev test test-fast fuzz lint format install lock secrets help
+.PHONY: run dev test test-fast fuzz chaos lint format install lock secrets help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/.base  ## start the server on http://127.0.0.1:8000 (PORT=, HOST=, DATA_DIR= change that)
@@ -27,6 +27,10 @@ test-fast: $(VENV)/.dev  ## the tests that need no service
 fuzz: $(VENV)/.dev  ## thousands of random requests against the API's own description (EXAMPLES=, SEED=)
 	$(PY) -m tests.services.packages
 	$(PY) -m tests.fuzz --examples $(or $(EXAMPLES),100) --seed $(or $(SEED),1)
+
+chaos: $(VENV)/.dev  ## kill, freeze, cut off and fill up everything under load, and look whether anything was lost (CASES=, SEED=)
+	$(PY) -m tests.services.packages
+	$(PY) -m tests.chaos --seed $(or $(SEED),1) $(CASES)
 
 lint: $(VENV)/.dev  ## style, types, migrations, production settings
 	$(VENV)/bin/ruff check .
