@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from notifications import sender, signing
 from notifications.models import Delivery, DeliveryAttempt
 from notifications.sender import Exchange
 from notifications.targets import EgressPolicy
+from tasks_app import clock
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def due(now: datetime) -> QuerySet[Delivery]:
 def send_for_tasks(task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Sends what is due for these tasks. Begins none after a second; returns the ids of what is left."""
     started = time.monotonic()
-    waiting = list(due(timezone.now()).filter(event__task_id__in=task_ids).order_by("pk").values_list("pk", flat=True))
+    waiting = list(due(clock.now()).filter(event__task_id__in=task_ids).order_by("pk").values_list("pk", flat=True))
     while waiting and time.monotonic() - started < CALL_SECONDS:
         send(waiting.pop(0))
     return waiting
@@ -52,7 +52,7 @@ def send_for_tasks(task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
 
 def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
     """Makes one attempt if the delivery is due and nobody else is at it."""
-    claimed = _claim(delivery_id, now=now or timezone.now())
+    claimed = _claim(delivery_id, now=now or clock.now())
     if claimed is None:
         return
     delivery, attempt = claimed
@@ -63,7 +63,7 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
     except ValueError as error:  # a key that is gone or malformed: said in the log of attempts, and replayable
         message = "This server's settings do not allow it to be signed and sent."
         exchange = Exchange(error_code="blocked", error_message=message, error_detail=str(error))
-    _record(delivery, attempt, exchange, now=timezone.now())
+    _record(delivery, attempt, exchange, now=clock.now())
     if exchange.succeeded:
         logger.info("Notified task_id=%s type=%s title=%r status=%s", delivery.event.task_id, delivery.event.type,
                     _title(delivery), exchange.status)  # fmt: skip
@@ -77,7 +77,7 @@ def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | N
 
     The sweep picks it up. False: it is being sent right now, or is gone.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).exclude(status=Status.SENDING).first()
         if delivery is None:
@@ -113,7 +113,7 @@ def interrupted(*, now: datetime, limit: int = 100) -> int:
 
 def _claim(delivery_id: uuid.UUID, *, now: datetime) -> tuple[Delivery, DeliveryAttempt] | None:
     with transaction.atomic():
-        rows = due(now).select_for_update(skip_locked=True, of=("self",)).select_related("event")
+        rows = due(now).select_for_update(of=("self",)).select_related("event")
         delivery = rows.filter(pk=delivery_id).first()
         if delivery is None:
             return None
@@ -131,7 +131,7 @@ def _exchange(delivery: Delivery, attempt: DeliveryAttempt) -> Exchange:
     event = delivery.event
     default = delivery.receiver == Delivery.Receiver.DEFAULT
     body = (event.flat_body if default else event.body).encode()
-    at = int(time.time())
+    at = int(clock.now().timestamp())
     headers = {
         "content-type": "application/json",
         "user-agent": f"Taskmanager-Webhooks/{settings.VERSION}",

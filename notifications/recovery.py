@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from celery import current_app
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
 
 from notifications import deliveries
 from notifications.models import Delivery, Event
 from notifications.tasks import send_delivery
-from tasks_app import broker
+from tasks_app import broker, clock
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ WOKEN_AGAIN = timedelta(seconds=60)
 
 def sweep(*, now: datetime | None = None) -> None:
     """One round. A bounded amount of work."""
-    now = now or timezone.now()
+    now = now or clock.now()
     deliveries.interrupted(now=now)
     wake(now=now)
     forget_old(now=now)
@@ -49,8 +48,21 @@ def wake(*, now: datetime) -> int:
                 sent.append(delivery_id)
     except Exception as error:  # the broker is away: the next round tries again
         logger.warning("Cannot wake the notifier for %d deliveries: %s", len(ids) - len(sent), error)
-    Delivery.objects.filter(pk__in=sent, status=Delivery.Status.PENDING).update(woken_at=now)
+    # Only what still waits for this: one that was tried meanwhile waits for its next time, and a wake-up of its own.
+    deliveries.due(now).filter(pk__in=sent).update(woken_at=now)
     return len(sent)
+
+
+def forget_woken() -> None:
+    """For a start whose broker's queues died with the last process: no wake-up is under way."""
+    Delivery.objects.filter(status=Delivery.Status.PENDING).update(woken_at=None)
+
+
+def expire_leases(*, now: datetime) -> None:
+    """For a start that knows itself alone: whoever was sending is gone."""
+    Delivery.objects.filter(status=Delivery.Status.SENDING).update(lease_expires_at=now - timedelta(seconds=1))
+    while deliveries.interrupted(now=now):
+        pass
 
 
 def forget_old(*, now: datetime) -> int:

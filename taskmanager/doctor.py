@@ -18,7 +18,7 @@ from django.utils import timezone
 from notifications import topic
 from notifications.models import Delivery
 from taskmanager.celery import app
-from tasks_app import broker, handlers, quarantine, recovery
+from tasks_app import broker, clock, handlers, quarantine, recovery
 from tasks_app.models import Heartbeat, Task, TaskStatus
 
 Level = Literal["ok", "note", "warning", "problem"]
@@ -186,7 +186,7 @@ def _workers() -> Iterator[Finding]:
         text = f"{len(names)} answer: {', '.join(names)}." if names else "No worker and no notifier answers a ping."
         yield Finding(check="workers", level="ok" if names else "problem", text=text,
                       advice="" if names else "Start them: manage.py role worker, manage.py role notifier.")  # fmt: skip
-    now, slack = timezone.now(), timedelta(seconds=settings.GRACE_SECONDS + STUCK_AFTER)
+    now, slack = clock.now(), timedelta(seconds=settings.GRACE_SECONDS + STUCK_AFTER)
     running = Task.objects.filter(status=TaskStatus.PROCESSING, lease_expires_at__gt=now, started_at__lt=now - slack)
     for task in running.order_by("started_at")[:MOST_LOOKED_AT]:
         if task.started_at and now - task.started_at > timedelta(seconds=task.timeout) + slack:
@@ -201,7 +201,7 @@ def _sweep() -> Iterator[Finding]:
     if sign is None:
         yield Finding(check="sweep", level="problem", text="The sweep never ran.", advice=advice)
         return
-    ago = timezone.now() - sign.at
+    ago = clock.now() - sign.at
     text = f"The sweep ran {max(0, ago.total_seconds()):.0f} s ago, by {sign.by}."
     late = ago > SWEEP_LATE
     yield Finding(check="sweep", level="problem" if late else "ok", text=text, advice=advice if late else "")
@@ -216,7 +216,7 @@ def _tasks() -> Iterator[Finding]:
     yield Finding(check="unaccounted", level="problem" if lost else "ok",
                   text=f"{lost} tasks are unaccounted for.", advice=advice if lost else "")  # fmt: skip
     known = set(handlers.kinds())
-    waiting = Task.objects.due(timezone.now()).order_by().values_list("kind").annotate(Count("pk"))
+    waiting = Task.objects.due(clock.now()).order_by().values_list("kind").annotate(Count("pk"))
     for kind, number in waiting:
         if kind not in known:
             advice = "Deploy the app that has its handler to the workers (EXTRA_APPS), or cancel these tasks."
@@ -234,7 +234,7 @@ def _quarantine() -> Iterator[Finding]:
 
 
 def _webhooks() -> Iterator[Finding]:
-    now = timezone.now()
+    now = clock.now()
     numbers = Delivery.objects.aggregate(
         late=Count("pk", filter=Q(status=Delivery.Status.PENDING, next_attempt_at__lt=now - DELIVERY_LATE)),
         lost=Count("pk", filter=Q(status=Delivery.Status.SENDING, lease_expires_at__lt=now - DELIVERY_LATE)),

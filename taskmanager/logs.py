@@ -1,8 +1,13 @@
 """What log lines say beyond their message."""
 
 import logging
+import re
+import threading
+import time
 
 from tasks_app import request_id
+
+_NUMBERS = re.compile(r"[0-9a-f-]*\d[0-9a-f-]*")
 
 
 class RequestFilter(logging.Filter):
@@ -16,4 +21,36 @@ class RequestFilter(logging.Filter):
         record.request = f" request_id={name}" if name else ""
         if 400 <= getattr(record, "status_code", 0) < 500:
             record.exc_info = record.exc_text = None
+        return True
+
+
+class RepeatFilter(logging.Filter):
+    """Says the same complaint once in a while, and how often it was left out: a service that is away is one fact.
+
+    Lines about one task (`task_id=`) are facts of their own. Numbers and ids do not make a line another.
+    """
+
+    SECONDS = 10.0
+    MOST_KEPT = 1000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._said: dict[tuple[str, str], list[float]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or "task_id=" in str(record.msg):
+            return True
+        key = (record.name, _NUMBERS.sub("#", record.getMessage()))
+        now = time.monotonic()
+        with self._lock:
+            until, left_out = self._said.get(key, (0.0, 0.0))
+            if now < until:
+                self._said[key] = [until, left_out + 1]
+                return False
+            if len(self._said) >= self.MOST_KEPT:
+                self._said.clear()
+            self._said[key] = [now + self.SECONDS, 0]
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} (left out: {left_out:.0f} like it)", None
         return True

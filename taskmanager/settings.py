@@ -358,13 +358,16 @@ LOGGING = {
             "style": "{",
         }
     },
-    "filters": {"request": {"()": "taskmanager.logs.RequestFilter"}},
+    "filters": {
+        "request": {"()": "taskmanager.logs.RequestFilter"},
+        "repeats": {"()": "taskmanager.logs.RepeatFilter"},
+    },
     "handlers": {
         "stdout": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
             "formatter": "line",
-            "filters": ["request"],
+            "filters": ["request", "repeats"],
         }
     },
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},

@@ -19,11 +19,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
-from django.utils import timezone
 
+from notifications import recovery as webhook_recovery
 from taskmanager import sweeper
 from taskmanager.celery import app
-from tasks_app import recovery, shutdown
+from tasks_app import clock, recovery, shutdown
 from tasks_app.background import flush_all
 
 logger = logging.getLogger(__name__)
@@ -113,10 +113,12 @@ def _make_admin() -> str:
 
 def _take_back() -> None:
     """The last process is gone, and its queues with it. Its leases too, if the database lies in the locked directory."""
-    now = timezone.now()
+    now = clock.now()
     if settings.EMBEDDED_DATABASE:
         recovery.expire_leases(now=now)
+        webhook_recovery.expire_leases(now=now)
     recovery.forget_published(now=now)
+    webhook_recovery.forget_woken()
 
 
 def _worker(queue: str, threads: int) -> threading.Thread:

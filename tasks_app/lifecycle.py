@@ -15,9 +15,8 @@ from typing import Any, Literal
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
-from tasks_app import handlers, history, pipeline, statements, validation
+from tasks_app import clock, handlers, history, pipeline, statements, validation
 from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused, VersionConflict
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
@@ -92,7 +91,7 @@ def submit_many(
     batch: Sequence[NewTask], *, owner_id: int | None, who: str, why: str = "", now: datetime | None = None
 ) -> list[Task]:
     """Takes all or none in. The errors of InvalidTask carry the index of the task where there are several."""
-    now = now or timezone.now()
+    now = now or clock.now()
     errors: dict[str, str] = {}
     tasks = []
     for index, new in enumerate(batch):
@@ -139,7 +138,7 @@ def start(
     ids: Sequence[uuid.UUID], *, worker: str, sent_at: datetime | None = None, now: datetime | None = None
 ) -> list[Task]:
     """Claims those of `ids` that are PENDING and due. What is not returned is not the caller's to do."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         tasks = statements.claim(ids, worker=worker, now=now, lease_expires_at=lease_end(now), sent_at=sent_at)
         history.record([history.event(task, What.STARTED, who=worker, at=now, attempt=task.attempt) for task in tasks])
@@ -156,7 +155,7 @@ def report_progress(
     now: datetime | None = None,
 ) -> bool:
     """Writes down what a running attempt says. False: the attempt was taken away, nothing was written."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         mine = Task.objects.filter(pk=task_id, attempt=attempt, status__in=TRANSITIONS["report_progress"])
         if not mine.update(progress=progress, message=message, updated_at=now):
@@ -167,7 +166,7 @@ def report_progress(
 
 def report_stopping(task_id: uuid.UUID, *, attempt: int, who: str, why: str, now: datetime | None = None) -> bool:
     """Writes down that a running handler was asked to stop. False: the attempt is over, or was taken away."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         mine = Task.objects.filter(pk=task_id, attempt=attempt, status__in=TRANSITIONS["report_stopping"])
         if not mine.update(version=F("version") + 1, updated_at=now):
@@ -183,7 +182,7 @@ def settle(outcomes: Sequence[Outcome], *, who: str, now: datetime | None = None
     A cancellation requested meanwhile wins. `on_success` functions run inside the transaction, for those that are DONE;
     their exception undoes the whole call.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     by_id = {outcome.task_id: outcome for outcome in outcomes}
     if not by_id:
         return []
@@ -254,7 +253,7 @@ def get(task_id: uuid.UUID) -> Task:
 
 def complete(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> Task:
     """Ends the task by hand as DONE, from any status; a running attempt is fenced. Nothing happens to one that is done."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         task = _locked(task_id, "complete")
         if task.status != _D:
@@ -264,7 +263,7 @@ def complete(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | Non
 
 def cancel(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> Task:
     """Stops the task: a waiting one at once, a running one as soon as its handler heeds it or the grace time is over."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         task = _locked(task_id, "cancel")
         if task.status == _P:
@@ -279,7 +278,7 @@ def cancel(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None 
 
 def reopen(task_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> Task:
     """Makes a finished task PENDING again with a new budget of attempts."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         task = _locked(task_id, "reopen")
         task.status, task.finished_at, task.published_at, task.run_at = _P, None, None, now
@@ -308,7 +307,7 @@ def update(
     Raises InvalidTask, TransitionRefused for a field whose time is over, and VersionConflict where the task's version
     is none of `versions`. Equal values change nothing.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     if unknown := set(changes) - EDITABLE:
         raise InvalidTask(dict.fromkeys(sorted(unknown), "This field cannot be changed."))
     with transaction.atomic():
@@ -346,7 +345,7 @@ def delete(
 
     Raises VersionConflict where the task's version is none of `versions`.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         task = _locked(task_id, "delete", versions=versions)
         task.version += 1

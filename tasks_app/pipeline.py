@@ -18,10 +18,9 @@ from typing import Any
 from celery import Signature, current_app
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from kombu import Producer
 
-from tasks_app import broker
+from tasks_app import broker, clock, statements
 from tasks_app.background import Drain, flush_announcements
 from tasks_app.models import Task
 
@@ -30,6 +29,7 @@ logger = logging.getLogger(__name__)
 BATCH = 32
 ANNOUNCED_SECONDS = 0.2
 """How long a wake-up waits for the announcement of its task, which should be seen before what the worker announces."""
+STAMP_SECONDS, STAMP_MOST = 0.25, 200
 STALE_SECONDS = 3.0
 """A wake-up this old is the sweep's, which publishes after 5 s what nobody did."""
 HARD_LIMIT_MARGIN = 60
@@ -84,11 +84,11 @@ class Sender:
         Leaves to the sweep what waited too long, lest both publish it.
         """
         flush_announcements(timeout=ANNOUNCED_SECONDS)
-        sent = 0
+        sent, unstamped = 0, _Sent()
         for batch in _batches(wakeups):
             if not batch[0].tail and time.monotonic() - batch[0].since > STALE_SECONDS:
                 continue
-            now = timezone.now()
+            now = clock.now()
             try:
                 self._publish(batch, now)
             except Exception as error:  # kombu raises many kinds, NO_ROUTE is not even an OperationalError
@@ -99,8 +99,9 @@ class Sender:
             if self._broken:
                 logger.info("Publishing again")
             self._broken = False
-            _stamp(batch, now)
+            unstamped.add(batch, now)
             sent += len(batch)
+        unstamped.stamp()
         return sent
 
     def _publish(self, batch: Sequence[Wakeup], now: datetime) -> None:
@@ -153,12 +154,28 @@ def _links(batch: Sequence[Wakeup], now: datetime) -> list[Signature[Any]]:
     return links
 
 
-def _stamp(batch: Sequence[Wakeup], now: datetime) -> None:
-    for attempt in {wakeup.attempt for wakeup in batch if not wakeup.tail}:
-        ids = [wakeup.task_id for wakeup in batch if wakeup.attempt == attempt]
-        # A row whose start was moved ahead meanwhile needs another message then.
-        waiting = Task.objects.due(now).filter(pk__in=ids, attempt=attempt)
-        waiting.update(published_at=now)
+class _Sent:
+    """Wake-ups that are out and whose rows do not say so yet: one statement for many that travelled alone."""
+
+    def __init__(self) -> None:
+        self._at: datetime | None = None
+        self._by_attempt: dict[int, list[uuid.UUID]] = {}
+
+    def add(self, batch: Sequence[Wakeup], now: datetime) -> None:
+        """The batch was published at `now`."""
+        self._at = self._at or now
+        for wakeup in batch:
+            if not wakeup.tail:
+                self._by_attempt.setdefault(wakeup.attempt, []).append(wakeup.task_id)
+        if (now - self._at).total_seconds() > STAMP_SECONDS or sum(map(len, self._by_attempt.values())) >= STAMP_MOST:
+            self.stamp()
+
+    def stamp(self) -> None:
+        """Says so."""
+        for attempt, ids in self._by_attempt.items():
+            # Not a row whose start was moved ahead meanwhile: it needs another message then.
+            statements.stamp(ids, attempt=attempt, at=self._at or clock.now())
+        self._at, self._by_attempt = None, {}
 
 
 _sweeper = Sender()

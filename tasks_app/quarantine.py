@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from kombu import Producer
 from kombu.message import Message
 
-from tasks_app import broker
+from tasks_app import broker, clock
 from tasks_app.exceptions import TransitionRefused
 from tasks_app.models import QuarantinedMessage, Task, TaskStatus
 
@@ -42,7 +41,7 @@ _BROKERS_OWN = ("x-death", "x-first-death", "x-last-death", "x-delivery-count", 
 
 def sweep(*, now: datetime | None = None) -> None:
     """One round: takes in what lies in `tasks_failed`. Only RabbitMQ has dead letters."""
-    now = now or timezone.now()
+    now = now or clock.now()
     old = QuarantinedMessage.objects.exclude(state=State.HELD).filter(decided_at__lt=now - KEPT).order_by("pk")
     QuarantinedMessage.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()
     if broker.has_dead_letters():
@@ -100,7 +99,7 @@ class Collector:
 
 def take_in(message: Message, *, now: datetime | None = None) -> QuarantinedMessage:
     """Stores a message with the reason it came, and has the waiting tasks that it names published anew."""
-    now = now or timezone.now()
+    now = now or clock.now()
     body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
     headers = _storable(message.headers or {})
     info = message.delivery_info or {}
@@ -168,7 +167,7 @@ def _decided(message_id: uuid.UUID, state: State, *, who: str, why: str, now: da
         raise TransitionRefused(
             f"The message is {message.state if message else 'gone'}; only a held one can be decided on."
         )
-    message.state, message.decided_at = state, now or timezone.now()
+    message.state, message.decided_at = state, now or clock.now()
     message.decided_by, message.decided_why = who[:255], why
     message.save(update_fields=["state", "decided_at", "decided_by", "decided_why"])
     return message

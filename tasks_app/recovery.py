@@ -8,15 +8,14 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
-from tasks_app import broker, idempotency, lifecycle, pipeline
+from tasks_app import broker, clock, idempotency, lifecycle, pipeline
 from tasks_app.models import FINISHED, Heartbeat, Task, TaskStatus
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-MOST_PUBLISHED = 1000
+MOST_PUBLISHED = 5000
 UNPUBLISHED_AFTER = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=30)
 OVERTAKEN_BY = timedelta(seconds=60)
@@ -29,7 +28,7 @@ RECENT = 100
 
 def sweep(*, now: datetime | None = None) -> None:
     """One round: expired leases, rows that nobody was woken for, retention. A bounded amount of work."""
-    now = now or timezone.now()
+    now = now or clock.now()
     reclaim_expired(now=now)
     republish(now=now)
     forget_old(now=now)
@@ -93,7 +92,7 @@ def unaccounted(*, now: datetime | None = None) -> int:
     PENDING and due and matched by a rule of `republish`, or PROCESSING with an expired lease, each for over 60 s.
     Counts no further than 10,000.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     waiting = Task.objects.due(now - UNACCOUNTED_AFTER).filter(_unheard(now, since=UNACCOUNTED_AFTER))
     leased = Task.objects.filter(status=TaskStatus.PROCESSING, lease_expires_at__lt=now - UNACCOUNTED_AFTER)
     return sum(rows.order_by()[:MOST_COUNTED].count() for rows in (waiting, leased))

@@ -22,9 +22,8 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
-from django.utils import timezone
 
-from tasks_app import handlers, lifecycle, shutdown, validation
+from tasks_app import clock, handlers, lifecycle, shutdown, validation
 from tasks_app.exceptions import AttemptSuperseded, PermanentError, RetryableError
 from tasks_app.handlers.base import TaskContext, storable
 from tasks_app.lifecycle import Outcome
@@ -36,6 +35,8 @@ T = TypeVar("T")
 
 SETTLE_SECONDS = 0.1
 BATCH_SECONDS = 1.0
+START_SECONDS = 300.0
+"""How long a message is held while the database is away: nothing has begun, so no lease runs out."""
 REPORT_SECONDS = 0.5
 MAX_RESULT_BYTES = 262_144
 MAX_ERROR_CHARACTERS = 2_000
@@ -47,9 +48,9 @@ LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
 def run(ids: Sequence[uuid.UUID], *, sent_at: datetime | None = None) -> None:
-    """Does what is due of `ids`. Always returns."""
+    """Does what is due of `ids`. Returns, however the tasks end; raises what the database does if it stays away."""
     worker = worker_name(os.getpid())
-    tasks = _patiently(lambda: lifecycle.start(ids, worker=worker, sent_at=sent_at))
+    tasks = _patiently(lambda: lifecycle.start(ids, worker=worker, sent_at=sent_at), seconds=START_SECONDS)
     if not tasks:
         return
     batch = Batch(tasks, worker=worker)
@@ -294,7 +295,7 @@ def _failed(attempt: Attempt, error: BaseException) -> Outcome:
     details = {"error_code": code, "error_message": message, "traceback": storable(trace)}
     if isinstance(error, PermanentError) or not task.attempts_left:
         return _outcome(attempt, verb="fail", **details)
-    retry_at = timezone.now() + timedelta(seconds=_wait_after(task, error))
+    retry_at = clock.now() + timedelta(seconds=_wait_after(task, error))
     return _outcome(attempt, verb="retry_later", retry_at=retry_at, **details)
 
 
@@ -328,14 +329,14 @@ def _text_of(error: BaseException, *, name: bool = True) -> str:
     return storable(f"{type(error).__name__}: {text}" if name else text)
 
 
-def _patiently(action: Callable[[], T]) -> T:
-    """Repeats a database action while the database is away, for as long as a lease lasts."""
-    deadline, wait = time.monotonic() + settings.LEASE_SECONDS, 0.1
+def _patiently(action: Callable[[], T], *, seconds: float | None = None) -> T:
+    """Repeats a database action while the database is away, for as long as a lease lasts or the process may."""
+    deadline, wait = time.monotonic() + (settings.LEASE_SECONDS if seconds is None else seconds), 0.1
     while True:
         try:
             return action()
         except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or shutdown.seconds() > settings.SHUTDOWN_SECONDS:
                 raise
             logger.warning("The database is away, trying again in %.1f s: %s", wait, error)
             close_old_connections()

@@ -1,7 +1,7 @@
-"""The two batch statements, one text per database vendor: claim and settle many tasks in one round trip.
+"""The batch statements, one text per database vendor: claim, settle and stamp many tasks in one round trip.
 
-Both lock rows in the order of their ids, so that overlapping batches never deadlock, and return the rows as they are
-afterwards; a row that is not returned was not ours to change.
+They lock rows in the order of their ids, so that overlapping batches never deadlock. Claim and settle return the rows as
+they are afterwards; a row that is not returned was not ours to change.
 """
 
 import json
@@ -78,6 +78,19 @@ FROM item WHERE task.id = item.id AND task.attempt = item.attempt AND task.statu
 RETURNING {_PLAIN}""",
 }
 
+# What a worker has locked is being claimed: it needs no stamp.
+_STAMP = {
+    "postgresql": f"""
+UPDATE {_TABLE} SET published_at = %(at)s WHERE id IN (
+    SELECT id FROM {_TABLE}
+    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND attempt = %(attempt)s AND run_at <= %(at)s
+    ORDER BY id FOR UPDATE SKIP LOCKED
+)""",
+    "sqlite": f"""
+UPDATE {_TABLE} SET published_at = %(at)s WHERE id IN (SELECT value FROM json_each(%(ids)s))
+    AND status = 'PENDING' AND attempt = %(attempt)s AND run_at <= %(at)s""",
+}
+
 
 class SettleItem(TypedDict):
     """How one attempt ended, as the settle statement reads it. `result` is JSON text."""
@@ -104,9 +117,8 @@ def claim(
     sent_at: datetime | None,
 ) -> list[Task]:
     """PENDING and due → PROCESSING, attempt + 1, leased to `worker`. Returns the rows claimed, in the order of `ids`."""
-    keys: Any = list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])
     parameters = {
-        "ids": keys,
+        "ids": _keys(ids),
         "alone": len(ids) == 1,
         "worker": worker,
         "now": _time(now),
@@ -122,6 +134,16 @@ def settle(items: Sequence[SettleItem], *, now: datetime) -> list[Task]:
     texts = [{**item, "id": _key(item["id"]), "run_at": _time(item["run_at"])} for item in items]
     parameters = {"items": json.dumps(texts, default=str), "now": _time(now)}
     return list(Task.objects.raw(_SETTLE[connection.vendor], parameters))
+
+
+def stamp(ids: Sequence[uuid.UUID], *, attempt: int, at: datetime) -> None:
+    """PENDING and due, still before the attempt after `attempt` → published `at`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMP[connection.vendor], {"ids": _keys(ids), "attempt": attempt, "at": _time(at)})
+
+
+def _keys(ids: Sequence[uuid.UUID]) -> Any:
+    return list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])
 
 
 def _key(value: uuid.UUID) -> str:

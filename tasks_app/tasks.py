@@ -5,6 +5,7 @@ from datetime import datetime
 
 from celery import shared_task
 from celery.exceptions import Reject
+from django.db import InterfaceError, OperationalError
 
 from tasks_app import runner
 
@@ -16,4 +17,10 @@ def process_tasks(ids: list[str], *, sent_at: str | None = None) -> None:
         keys, sent = [uuid.UUID(key) for key in ids], datetime.fromisoformat(sent_at) if sent_at else None
     except (ValueError, TypeError, AttributeError) as error:
         raise Reject(f"This is no message of ours: {error}", requeue=False) from error  # to tasks_failed
-    runner.run(keys, sent_at=sent)
+    try:
+        runner.run(keys, sent_at=sent)
+    except (
+        OperationalError,
+        InterfaceError,
+    ) as error:  # away for longer than one waits: the message is for another time
+        raise Reject(f"The database is away: {error}", requeue=True) from error

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from billiard.process import current_process
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
 
-from tasks_app import shutdown
+from tasks_app import clock, shutdown
 from tasks_app.background import flush_all
 from tasks_app.lifecycle import lease_end
 from tasks_app.models import Task, TaskStatus
@@ -120,7 +119,7 @@ class Watchdog:
         for batch in batches:
             ids = [attempt.task.pk for attempt in batch.open_attempts()]
             leased = Task.objects.filter(pk__in=ids, worker=batch.worker, status=TaskStatus.PROCESSING)
-            leased.update(lease_expires_at=lease_end(timezone.now()))
+            leased.update(lease_expires_at=lease_end(clock.now()))
 
     def _end(self, batch: "Batch") -> None:
         batch.abandon()

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 
+from tasks_app import clock
+
 LIFE_SIGNS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """Of libpq, seconds and milliseconds: notices a peer that is gone while nobody waits for it."""
 
@@ -54,9 +56,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.Database: Any = types.SimpleNamespace(**{**vars(psycopg), "connect": connections.connect})
 
     def _configure_connection(self, connection: Any) -> bool:
-        commit = bool(super()._configure_connection(connection))  # type: ignore[misc]  # its types do not know it
-        if not self._answer_seconds:
-            return commit
-        milliseconds = str(round(self._answer_seconds * 1000))
-        connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [milliseconds])
+        super()._configure_connection(connection)  # type: ignore[misc]  # its types do not know it
+        milliseconds = str(round((self._answer_seconds or 0) * 1000))
+        limit = "set_config('idle_in_transaction_session_timeout', %s, false)"
+        _look(connection.execute(f"SELECT clock_timestamp(), {limit}", [milliseconds]))
         return True
+
+    def is_usable(self) -> bool:
+        """As Django's, and takes the time from the answer: whoever keeps a connection keeps the right time."""
+        if self.connection is None:
+            return False
+        try:
+            _look(self.connection.execute("SELECT clock_timestamp()"))
+        except psycopg.Error:
+            return False
+        return True
+
+
+def _look(answer: Any) -> None:
+    clock.look(answer.fetchone()[0])

@@ -7,10 +7,9 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from tasks_app import lifecycle
+from tasks_app import clock, lifecycle
 from tasks_app.exceptions import InvalidTask, TaskNotFound
 from tasks_app.models import Task
 from tasks_app.pages.actions import actions
@@ -75,7 +74,7 @@ def visible(viewer: Viewer, task_id: uuid.UUID, action: str) -> Task:
 
 
 def _context(viewer: Viewer, task: Task) -> dict[str, Any]:
-    now = timezone.now()
+    now = clock.now()
     return {
         "task": task, "viewer": viewer, "actions": actions(viewer, task), "reasons": reasons(task, now=now),
         "result": pretty(task.result) if task.result is not None else "",
@@ -92,7 +91,7 @@ def _page(
     context = {
         **_context(viewer, task), "typed": text if typed is None else typed, "misread": misread, "may_edit": may_edit,
         "create_url": request.build_absolute_uri("/tasks"), "needs_token": anonymous(request) is None,
-        "system": kept.get(now=timezone.now()),
+        "system": kept.get(now=clock.now()),
         "blocks": [
             {"name": name, "text": pretty(value)}
             for name, value in (("Payload", task.payload), ("Metadata", task.metadata or None))

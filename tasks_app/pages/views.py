@@ -12,10 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from tasks_app import lifecycle
+from tasks_app import clock, lifecycle
 from tasks_app.exceptions import InvalidTask, TransitionRefused
 from tasks_app.models import Task
 from tasks_app.pages.filters import BadQuery, suggestions
@@ -59,7 +58,7 @@ def _dashboard(request: HttpRequest, viewer: Viewer, *, form: CreateForm, status
     context = {
         "viewer": viewer, "listing": shown, "counts": counts(viewer, filters=shown.filters), "form": form,
         "create_url": request.build_absolute_uri("/tasks") if anonymous(request) else "",
-        "system": kept.get(now=timezone.now()),
+        "system": kept.get(now=clock.now()),
     }  # fmt: skip
     only_list = request.headers.get("HX-Target") == "tasks"
     template = "tasks_app/_tasks.html" if only_list else "tasks_app/dashboard.html"
@@ -92,7 +91,7 @@ def suggest(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @for_viewers
 def state(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The state of the system, for pages that stay open."""
-    return render(request, "tasks_app/_system.html", {"system": kept.get(now=timezone.now()), "oob": True})
+    return render(request, "tasks_app/_system.html", {"system": kept.get(now=clock.now()), "oob": True})
 
 
 @require_POST

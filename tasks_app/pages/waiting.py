@@ -2,8 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
+from tasks_app import clock
 from tasks_app.models import Task, TaskStatus
 from tasks_app.system import probe
 
@@ -13,7 +12,7 @@ MOST_REASON = 300
 
 def reasons(task: Task, *, now: datetime | None = None) -> list[str]:
     """Nothing for a task that does not wait."""
-    now = now or timezone.now()
+    now = now or clock.now()
     if task.status != TaskStatus.PENDING:
         return []
     if task.run_at > now:

@@ -286,7 +286,9 @@ async def test_when_the_last_page_closes_nothing_listens_any_more(anna: User) ->
 
 def _tasks_of_ours() -> "set[asyncio.Task[object]]":
     # The Redis layer keeps its one connection for the loop, whoever listens.
-    return {task for task in asyncio.all_tasks() if "channels_redis" not in repr(task)}
+    return {
+        task for task in asyncio.all_tasks() if "channels_redis" not in repr(task) and "RedisLayer" not in repr(task)
+    }
 
 
 # ---- One push -------------------------------------------------------------------------------------------------------

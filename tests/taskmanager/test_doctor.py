@@ -16,7 +16,7 @@ from notifications.models import Delivery
 from taskmanager import doctor
 from taskmanager.celery import app
 from taskmanager.doctor import Finding
-from tasks_app import broker, recovery
+from tasks_app import broker, pipeline, recovery
 from tasks_app.handlers import registry
 from tasks_app.models import Heartbeat, QuarantinedMessage, Task
 from tests.services.processes import free_port
@@ -61,6 +61,7 @@ def test_tasks_that_are_unaccounted_for_are_a_problem() -> None:
     assert worst("unaccounted").level == "ok"
     long_ago = timezone.now() - timedelta(minutes=10)
     task = submitted(now=long_ago)
+    assert pipeline.publisher.flush(timeout=20)
     Task.objects.filter(pk=task.pk).update(published_at=None, updated_at=long_ago)
     assert (worst("unaccounted").level, worst("unaccounted").text) == ("problem", "1 tasks are unaccounted for.")
 

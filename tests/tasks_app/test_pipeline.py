@@ -111,7 +111,9 @@ def test_what_changed_meanwhile_is_not_stamped() -> None:
         [lifecycle.Outcome(task_id=again.pk, attempt=1, verb="retry_later", retry_at=now)], who="w", now=now
     )
 
-    pipeline._stamp(batch, now)
+    sent = pipeline._Sent()
+    sent.add(batch, now)
+    sent.stamp()
 
     stamps = {name: fresh(task).published_at for name, task in
               {"kept": kept, "claimed": claimed, "done": done, "moved": moved, "retried": retried}.items()}  # fmt: skip

@@ -141,6 +141,8 @@ COMPONENTS: dict[str, Schema] = {
         "checks": {"type": "object", "additionalProperties": closed(
             {"ok": SWITCH, "name": TEXT, "error": TEXT, "ms": {"type": "number"}}, required=["ok", "ms"]
         )},
+        "unaccounted": {**maybe(COUNT), "description": "Tasks overdue for being set moving: 0; null if unknown"},
+        "quarantined": {**maybe(COUNT), "description": "Messages that wait for an operator. Null if unknown"},
     }),
     # ---- The root paths, as clients of the earlier systems know them: other fields are ignored ---------------------
     "RootTask": closed(_TASK),

@@ -1,0 +1,29 @@
+"""What time it is for everybody who shares a database: the database says so.
+
+Leases, start times and retries are compared by processes on many machines. One whose clock is wrong, or jumps, must not
+take another's lease for expired. So PostgreSQL's clock is the clock, carried on by this machine's monotonic one between
+two looks at it; whoever checks a connection looks. Without PostgreSQL there is one machine, and its own clock will do.
+"""
+
+import time
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+JITTER = timedelta(milliseconds=100)
+"""A difference as small as this is the way of the answer, not the clock."""
+_zero: datetime | None = None
+"""The database's time when this machine's monotonic clock read 0."""
+
+
+def now() -> datetime:
+    """The time by the database's clock; by our own as long as no connection was made."""
+    return timezone.now() if _zero is None else _zero + timedelta(seconds=time.monotonic())
+
+
+def look(database_says: datetime) -> None:
+    """Takes over what the database's clock reads this moment."""
+    global _zero
+    zero = database_says - timedelta(seconds=time.monotonic())
+    if _zero is None or abs(zero - _zero) > JITTER:
+        _zero = zero.astimezone(timezone.get_default_timezone())
