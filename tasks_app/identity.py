@@ -30,6 +30,11 @@ def anonymous_user(*, headers: Mapping[str, str], peer: str) -> AbstractBaseUser
     return None
 
 
+def request_headers(request: Any) -> dict[str, str]:
+    """The headers of an HTTP request with lower-case names."""
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
 def local_user() -> AbstractBaseUser | None:
     """The built-in user; it has no password and no permissions of its own. Read anew every ten seconds."""
     return _local_user(int(time.monotonic() / LOCAL_USER_SECONDS))

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from tasks_app import tokens
 from tasks_app.access import Access
-from tasks_app.identity import anonymous_user
+from tasks_app.identity import anonymous_user, request_headers
 
 
 class Credentials(SessionAuthentication):
@@ -34,11 +34,6 @@ class Credentials(SessionAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="taskmanager"'
-
-
-def request_headers(request: Any) -> dict[str, str]:
-    """The headers with lower-case names."""
-    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _by_token(text: str) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 
 from tasks_app.access import Access
 from tasks_app.exceptions import TaskNotFound
-from tasks_app.identity import anonymous_user
+from tasks_app.identity import anonymous_user, request_headers
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +79,7 @@ def came_from(request: HttpRequest) -> SplitResult:
 
 def anonymous(request: HttpRequest) -> Any:
     """The user that this browser would act as without a session, or None."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return anonymous_user(headers=headers, peer=request.META.get("REMOTE_ADDR", ""))
+    return anonymous_user(headers=request_headers(request), peer=request.META.get("REMOTE_ADDR", ""))
 
 
 def _viewer(request: HttpRequest) -> Viewer | None:

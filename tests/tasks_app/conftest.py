@@ -3,11 +3,27 @@
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from tasks_app.handlers import registry
 from tasks_app.models import TaskEvent
 from tasks_app.signals import TaskChange, task_changed, task_recorded
 from tests.database import committed, django_db_setup, transactional_db  # noqa: F401
+from tests.tasks_app.making import person
+
+
+@pytest.fixture
+def anna(db: None) -> User:
+    """A member."""
+    return person("anna", "member")
+
+
+@pytest.fixture
+def page(client: Client, anna: User) -> Client:
+    """A browser in which Anna is logged in."""
+    client.force_login(anna)
+    return client
 
 
 @pytest.fixture

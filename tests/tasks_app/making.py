@@ -4,6 +4,8 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from django.contrib.auth.models import Group, User
+
 from tasks_app import lifecycle
 from tasks_app.lifecycle import Outcome
 from tasks_app.models import Task, TaskEvent, TaskStatus
@@ -11,6 +13,13 @@ from tasks_app.validation import NewTask
 
 NOW = datetime(2020, 1, 1, 12, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
+
+
+def person(name: str, *roles: str) -> User:
+    """Somebody in these roles."""
+    user = User.objects.create(username=name)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    return user
 
 
 def submitted(title: str = "A task", *, now: datetime = NOW, **fields: Any) -> Task:

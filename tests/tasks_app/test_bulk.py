@@ -12,22 +12,11 @@ from tasks_app import lifecycle
 from tasks_app.models import Task, TaskEvent
 from tasks_app.pages import bulk
 from tasks_app.validation import NewTask
-from tests.tasks_app.making import fresh
-from tests.tasks_app.test_pages import person, task_of
+from tests.tasks_app.making import fresh, person
+from tests.tasks_app.test_pages import task_of
 
 pytestmark = pytest.mark.django_db
 ASK, ACT = "/dashboard/bulk", "/dashboard/bulk/act"
-
-
-@pytest.fixture
-def anna() -> Any:
-    return person("anna", "member")
-
-
-@pytest.fixture
-def page(client: Client, anna: Any) -> Client:
-    client.force_login(anna)
-    return client
 
 
 def ids_in(text: str) -> str:

@@ -11,8 +11,8 @@ from django.test import Client
 from tasks_app.models import Task
 from tasks_app.pages.chart import Chart, Kept, chart
 from tasks_app.pages.viewer import Viewer
-from tests.tasks_app.making import NOW, end, started, submitted
-from tests.tasks_app.test_pages import HTMX, person, task_of
+from tests.tasks_app.making import NOW, end, person, started, submitted
+from tests.tasks_app.test_pages import HTMX, task_of
 
 pytestmark = pytest.mark.django_db
 

@@ -9,20 +9,10 @@ from django.test import Client
 
 from tasks_app import lifecycle
 from tasks_app.validation import NewTask
-from tests.tasks_app.test_pages import URL, person, shown, task_of
+from tests.tasks_app.making import person
+from tests.tasks_app.test_pages import URL, shown, task_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def anna() -> Any:
-    return person("anna", "member")
-
-
-@pytest.fixture
-def page(client: Client, anna: Any) -> Client:
-    client.force_login(anna)
-    return client
 
 
 @pytest.fixture

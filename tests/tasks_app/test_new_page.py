@@ -8,7 +8,7 @@ from django.test import Client
 
 from tasks_app import handlers
 from tasks_app.models import Task
-from tests.tasks_app.test_pages import person
+from tests.tasks_app.making import person
 
 pytestmark = pytest.mark.django_db
 URL = "/dashboard/new"
@@ -32,12 +32,6 @@ SCHEMA = {
 @pytest.fixture(autouse=True)
 def kind(own_kinds: None) -> None:
     handlers.handler("everything", schema=SCHEMA, example={"name": "Ann", "list": ["a"]})(lambda payload, context: None)
-
-
-@pytest.fixture
-def page(client: Client) -> Client:
-    client.force_login(person("anna", "member"))
-    return client
 
 
 def test_the_form_has_a_field_for_every_property(page: Client) -> None:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -12,29 +12,11 @@ from tasks_app import lifecycle
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.pages.listing import PAGE
 from tasks_app.validation import NewTask
-from tests.tasks_app.making import fresh
+from tests.tasks_app.making import fresh, person
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
 URL = "/dashboard/"
-
-
-def person(name: str, *roles: str) -> User:
-    user = User.objects.create(username=name)
-    user.groups.set(Group.objects.filter(name__in=roles))
-    return user
-
-
-@pytest.fixture
-def anna() -> User:
-    return person("anna", "member")
-
-
-@pytest.fixture
-def page(client: Client, anna: User) -> Client:
-    """A browser in which Anna is logged in."""
-    client.force_login(anna)
-    return client
 
 
 def task_of(user: User, title: str = "A task", *, status: str = "PENDING", **fields: Any) -> Task:

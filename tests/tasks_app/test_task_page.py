@@ -17,22 +17,11 @@ from tasks_app.pages.story import MOST_STEPS, story
 from tasks_app.system import Probe, Queue, look
 from tasks_app.templatetags.task_json import highlighted, pretty
 from tasks_app.validation import NewTask
-from tests.tasks_app.making import NOW, SECOND, end, fresh, started, submitted
-from tests.tasks_app.test_pages import HTMX, person, task_of
+from tests.tasks_app.making import NOW, SECOND, end, fresh, person, started, submitted
+from tests.tasks_app.test_pages import HTMX, task_of
 
 pytestmark = pytest.mark.django_db
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 }}{% now %}\"'; DROP TABLE tasks_app_task; --"
-
-
-@pytest.fixture
-def anna() -> Any:
-    return person("anna", "member")
-
-
-@pytest.fixture
-def page(client: Client, anna: Any) -> Client:
-    client.force_login(anna)
-    return client
 
 
 def url(task: Task) -> str:

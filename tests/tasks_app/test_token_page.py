@@ -12,22 +12,11 @@ from django.utils import timezone
 from tasks_app import tokens
 from tasks_app.access import SCOPES
 from tasks_app.models import ApiToken
-from tests.tasks_app.test_pages import person
+from tests.tasks_app.making import person
 
 pytestmark = pytest.mark.django_db
 URL = "/dashboard/tokens/"
 TYPED = {"name": "Nightly import", "scopes": ["tasks:read", "tasks:write"], "days": "90"}
-
-
-@pytest.fixture
-def anna() -> Any:
-    return person("anna", "member")
-
-
-@pytest.fixture
-def page(client: Client, anna: Any) -> Client:
-    client.force_login(anna)
-    return client
 
 
 def test_a_token_is_made_and_its_text_is_shown_once(page: Client, anna: Any) -> None:
