@@ -17,6 +17,10 @@ from redis.retry import Retry
 from taskmanager import env
 
 VERSION = "0.1.0"
+RELEASE = env.text("RELEASE", default=VERSION)
+"""Of the code that runs here, handlers of one's own included; workers write it into a task's history."""
+if len(RELEASE) > 100 or not RELEASE.isprintable():
+    raise ImproperlyConfigured("RELEASE is one line of at most 100 characters.")
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---- Role and address -------------------------------------------------------------------------------------------

@@ -141,7 +141,10 @@ def start(
     now = now or clock.now()
     with transaction.atomic():
         tasks = statements.claim(ids, worker=worker, now=now, lease_expires_at=lease_end(now), sent_at=sent_at)
-        history.record([history.event(task, What.STARTED, who=worker, at=now, attempt=task.attempt) for task in tasks])
+        history.record([
+            history.event(task, What.STARTED, who=worker, at=now, attempt=task.attempt, data={"release": settings.RELEASE})
+            for task in tasks
+        ])  # fmt: skip
     return tasks
 
 
@@ -197,7 +200,9 @@ def settle(outcomes: Sequence[Outcome], *, who: str, now: datetime | None = None
             events += history.logs(task, outcome.logs, attempt=outcome.attempt, at=now)
             what = _END_EVENT.get(task.status) or _BACK_EVENT[outcome.verb]
             why = outcome.message if task.status == _D else outcome.error_message or outcome.message
-            data = {"error_code": outcome.error_code} if outcome.error_code else {}
+            data = {"release": settings.RELEASE}
+            if outcome.error_code:
+                data["error_code"] = outcome.error_code
             if outcome.traceback:
                 data["traceback"] = outcome.traceback
             if outcome.retry_at:

@@ -33,6 +33,7 @@ class Receipt:
     text: str
     who: str
     attempt: int | None = None
+    release: str = ""
     traceback: str = ""
 
 

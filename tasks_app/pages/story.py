@@ -22,6 +22,7 @@ class Step:
     text: str = ""
     attempt: int | None = None
     who: str = ""
+    release: str = ""
     traceback: str = ""
 
 
@@ -56,9 +57,10 @@ def _step(event: TaskEvent, *, for_staff: bool) -> Step:
     text = event.why
     if event.what == What.UPDATED:
         text = "Changed: " + ", ".join(map(str, event.data.get("fields", [])))
+    trace = str(event.data.get("traceback", "")) if for_staff else ""
     return Step(
         at=event.at, status=event.status, title=event.get_what_display(), text=text, attempt=event.attempt,
-        who=event.who, traceback=str(event.data.get("traceback", "")) if for_staff else "",
+        who=event.who, release=str(event.data.get("release", "")), traceback=trace,
     )  # fmt: skip
 
 

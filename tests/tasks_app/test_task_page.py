@@ -310,6 +310,15 @@ def test_the_state_of_the_system_is_one_word_with_reasons(queue: Queue, late: bo
         assert found.reasons[-1] == "The oldest waiting task has been due for 60 s"
 
 
+def test_the_timeline_names_worker_attempt_and_release(page: Client, anna: Any, settings: Any) -> None:
+    settings.RELEASE = "2026-01-31.<1>"
+    task = task_of(anna, status="DONE")
+    text = text_of(page, task)
+    assert text.count("release 2026-01-31.&lt;1&gt;") == 2
+    assert "by w1" in text
+    assert [event.data.get("release") for event in task.events.order_by("pk")] == [None, *["2026-01-31.<1>"] * 2]
+
+
 # ---- Deliveries -----------------------------------------------------------------------------------------------------
 
 
