@@ -18,6 +18,7 @@ class AttemptInline(ReadOnlyInline):
     fields = readonly_fields = (
         "number",
         "trigger",
+        "asked_by",
         "started_at",
         "status_code",
         "error_code",

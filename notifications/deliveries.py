@@ -32,6 +32,7 @@ LIFETIME = timedelta(hours=80)
 """From the event to giving up; the retries of the schedule end before."""
 LEASE_MARGIN = timedelta(seconds=15)
 BUSY_WAIT = 60
+MOST_ASKED = 600
 CALL_SECONDS = 1.0
 Status = Delivery.Status
 
@@ -87,9 +88,11 @@ def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | N
             delivery.expires_at = now + LIFETIME
         delivery.status, delivery.finished_at, delivery.next_attempt_at = Status.PENDING, None, now
         delivery.trigger, delivery.woken_at = "manual", None
-        delivery.reason = f"Sent again by {who}" + (f": {why}" if why else "")
+        delivery.asked_by = (who + (f": {why}" if why else ""))[:MOST_ASKED]
+        delivery.reason = f"Sent again by {delivery.asked_by}"
         delivery.save(update_fields=[
             "status", "finished_at", "next_attempt_at", "trigger", "woken_at", "reason", "attempts_uncounted", "expires_at",
+            "asked_by",
         ])  # fmt: skip
     return True
 
@@ -121,8 +124,13 @@ def _claim(delivery_id: uuid.UUID, *, now: datetime) -> tuple[Delivery, Delivery
         delivery.attempts += 1
         trigger, delivery.trigger = delivery.trigger, "auto"
         delivery.lease_expires_at = now + timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
-        delivery.save(update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger"])
-        attempt = DeliveryAttempt(delivery=delivery, number=delivery.attempts, trigger=trigger, started_at=now)
+        asked_by, delivery.asked_by = delivery.asked_by, ""
+        delivery.save(
+            update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger", "asked_by"]
+        )
+        attempt = DeliveryAttempt(
+            delivery=delivery, number=delivery.attempts, trigger=trigger, asked_by=asked_by, started_at=now
+        )
         attempt.save(force_insert=True)
         return delivery, attempt
 

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("tasks_app.api.urls")),
     path("api/v1/", include("notifications.api.urls")),
     path("", include("tasks_app.pages.urls")),
+    path("", include("notifications.pages.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("livez", health.livez, name="livez"),

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import template
+from django.utils import timezone
 
 from notifications.models import Delivery
 
@@ -71,6 +72,14 @@ def host(url: str) -> str:
 def tone(delivery: Delivery) -> str:
     """The task status whose colours fit."""
     return TONES[Status(delivery.status)]
+
+
+@register.filter
+def may_replay(delivery: Delivery) -> bool:
+    """As deliveries.replay() allows it; one that is due anyway needs no button."""
+    if delivery.next_attempt_at is not None:
+        return delivery.next_attempt_at > timezone.now()
+    return delivery.status != Status.SENDING
 
 
 @register.filter

@@ -76,7 +76,8 @@ def visible(viewer: Viewer, task_id: uuid.UUID, action: str) -> Task:
 def _context(viewer: Viewer, task: Task) -> dict[str, Any]:
     now = clock.now()
     return {
-        "task": task, "viewer": viewer, "actions": actions(viewer, task), "reasons": reasons(task, now=now),
+        "task": task, "viewer": viewer, "actions": actions(viewer, task), "may_change": viewer.may("change", task),
+        "reasons": reasons(task, now=now),
         "result": pretty(task.result) if task.result is not None else "",
         "story": story(task, for_staff=viewer.user.is_staff, now=now),
     }  # fmt: skip

@@ -20,6 +20,7 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from notifications.models import Delivery, Event
 from notifications.routing import router
 from tasks_app import lifecycle, tokens
 from tasks_app.access import SCOPES
@@ -78,6 +79,7 @@ POST    /dashboard/tasks/{task_id}/rerun              302     302     302      3
 GET     /dashboard/tasks/{task_id}/delete             302     302     302      302     404    403     200     200
 POST    /dashboard/tasks/{task_id}/delete             302     302     302      302     404    403     302     302
 POST    /dashboard/tasks/{task_id}/{verb}             302     302     302      302     404    403     302     302
+POST    /dashboard/tasks/{task_id}/deliveries/{delivery_id}/replay  302 302 302 302  404    403     302     302
 GET     /dashboard/tokens/                            302     302     302      302     200    200     200     200
 POST    /dashboard/tokens/                            302     302     302      302     422    422     422     422
 POST    /dashboard/tokens/{token_id}/revoke           302     302     302      302     404    404     302     404
@@ -150,6 +152,12 @@ class World:
         owner = self.users["owner"]
         self.task = lifecycle.submit(NewTask(title="Theirs"), owner_id=owner.pk, who="test")
         self.token, _ = tokens.issue(owner, name="theirs", scopes=["tasks:read"])
+        now = timezone.now()
+        event = Event.objects.create(type="task.completed", task_id=self.task.pk, sequence=1, created_at=now, body="{}")
+        self.delivery = Delivery.objects.create(
+            event=event, receiver="callback", url="https://example.org/", status="FAILED", created_at=now,
+            expires_at=now, finished_at=now,
+        )  # fmt: skip
 
     def bearer(self, actor: str) -> str | None:
         if actor == "anonymous":
@@ -172,7 +180,8 @@ class World:
             client.force_login(self.users[actor])
         elif text := self.bearer(actor):
             headers = {"Authorization": f"Bearer {text}"}
-        parts = {"task_id": self.task.pk, "token_id": self.token.pk, "kind": "message", "verb": "cancel"}
+        parts = {"task_id": self.task.pk, "token_id": self.token.pk, "kind": "message", "verb": "cancel",
+                 "delivery_id": self.delivery.pk}  # fmt: skip
         address = path.format(**parts)
         if at_a_page:
             answer: Any = client.generic(
