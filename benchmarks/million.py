@@ -9,6 +9,7 @@ last column is what a request without a list took at the same time, so that a bu
 """
 
 import argparse
+import hashlib
 import http.client
 import json
 import random
@@ -52,7 +53,8 @@ SELECT
         || CASE WHEN n %% 10000 = 5 THEN ' zebrafinch' ELSE '' END,
     'For customer ' || md5((n * 7)::text) || CASE WHEN n %% 100 = 7 THEN ' urgently' ELSE '' END,
     CASE WHEN n %% 100000 = 3 THEN 'audit' WHEN n %% 20 = 3 THEN 'resize' ELSE 'message' END,
-    '{"message": "It works"}'::jsonb,
+    jsonb_build_object('message', 'It works', 'customer', jsonb_build_object('id', n %% 10000, 'key', md5(n::text)),
+        'tier', CASE WHEN n %% 3 = 0 THEN 'gold' ELSE 'base' END),
     CASE WHEN n %% 10000 = 5 THEN '["gold", "nightly"]' WHEN n %% 3 = 0 THEN '["nightly"]' ELSE '[]' END::jsonb,
     '{}'::jsonb, '', n %% 7 - 3, 5, 60, status, 0, '', NULL::jsonb, '', '', 1, 0, false, at + interval '1 year', '', 3, at, at,
     CASE WHEN status <> 'PENDING' THEN at END,
@@ -145,6 +147,12 @@ def queries(tasks: int) -> dict[str, Callable[[], dict[str, object]]]:
         "text in one (a number)": lambda: {"q": f"customers {random.randrange(tasks)}"},
         "text nowhere": lambda: {"q": "quokka"},
         "part of a word (rent)": lambda: {"q": "ebrafin"},
+        "payload in every 3rd": same(**{"payload.tier": "gold"}),
+        "payload in every 10,000th": lambda: {"payload.customer.id": random.randrange(10_000)},
+        "payload in one": lambda: {"payload.customer.key": hashlib.md5(b"%d" % random.randrange(1, tasks)).hexdigest()},
+        "payload nowhere": lambda: {"payload.customer.id": "nobody"},
+        "payload in every 10,000th, deep": lambda: {"payload.customer.id": 77, "created_before": anywhere()},
+        "payload in every 3rd and FAILED": lambda: {"payload.tier": "gold", "status": "FAILED"},
         "text and FAILED, which never meet": lambda: {"q": "report", "status": "FAILED"},
     }
 

@@ -1,11 +1,16 @@
-"""What lists can be narrowed by that a plain column is not: free text and tags, each by an index on PostgreSQL.
+"""What lists can be narrowed by that a plain column is not: free text, tags, and values in the payload, each by an
+index on PostgreSQL.
 
-The expressions are those of the indexes in migration 0004, letter by letter; otherwise PostgreSQL reads every row.
+The expressions are those of the indexes in migrations 0004 and 0007, letter by letter; otherwise PostgreSQL reads every
+row.
 """
 
+import json
+import math
+import re
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Upper
 
 from tasks_app.models import Task
@@ -13,6 +18,10 @@ from tasks_app.models import Task
 SHORTEST_WORD = 3
 """A trigram index finds no shorter ones."""
 MOST_WORDS = 8
+IN_PAYLOAD = "payload."
+"""Begins the name of a filter by a value in the payload: `payload.customer.id`."""
+MOST_KEYS, LONGEST_KEY, LONGEST_VALUE, MOST_PATHS = 5, 100, 200, 5
+_KEY = re.compile(rf"[\w-]{{1,{LONGEST_KEY}}}")
 
 
 class _Text(Func):
@@ -29,6 +38,58 @@ class _HasTag(Func):
         if connection.vendor == "postgresql":
             return f"tasks_app_tags({tags}) @> ARRAY[{tag}]::text[]", (*before, *after)
         return f"EXISTS (SELECT 1 FROM json_each({tags}) WHERE value = {tag})", (*before, *after)  # noqa: S608 - placeholders
+
+
+class _HoldsAt(Func):
+    """The payload holds this value there. Arguments: the column, and as JSON texts the value alone and where it is,
+    wrapped into objects; last the path as SQLite writes it."""
+
+    arity, output_field = 4, BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
+        (column, _none), (value, one), (wrapped, all_), (path, where) = (
+            compiler.compile(part) for part in self.get_source_expressions()
+        )
+        if connection.vendor == "postgresql":
+            return f"{column} @> ({wrapped})::jsonb", tuple(all_)
+        # SQLite takes true for 1; the kinds are compared first.
+        found, kind = f"json_extract({column}, {path})", f"json_type({column}, {path})"
+        kinds = f"replace({kind}, 'real', 'integer') = replace(json_type({value}), 'real', 'integer')"
+        sql = f"({kinds} AND coalesce({found}, '') = coalesce(json_extract({value}, '$'), ''))"
+        return sql, (*where, *one, *where, *one)
+
+
+def path_error(name: str) -> str:
+    """What is wrong with the name of a filter that begins with `payload.`, or an empty text."""
+    keys = name.removeprefix(IN_PAYLOAD).split(".")
+    if len(keys) > MOST_KEYS:
+        return f"At most {MOST_KEYS} keys, with dots between."
+    if not all(_KEY.fullmatch(key) for key in keys):
+        return f"After payload. come keys with dots between, each 1 to {LONGEST_KEY} letters, digits, _ or -."
+    return ""
+
+
+def with_value(rows: QuerySet[Task], name: str, text: str) -> QuerySet[Task]:
+    """Those whose payload holds `text` at the path (`payload.customer.id`): as a text, or as what it says as JSON."""
+    keys = name.removeprefix(IN_PAYLOAD).split(".")
+    path = "$" + "".join(f".{json.dumps(key)}" for key in keys)
+    asked = Q()
+    for value in _readings(text):
+        wrapped = value
+        for key in reversed(keys):
+            wrapped = {key: wrapped}
+        asked |= Q(_HoldsAt(F("payload"), Value(json.dumps(value)), Value(json.dumps(wrapped)), Value(path)))
+    return rows.filter(asked)
+
+
+def _readings(text: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return [text]
+    if isinstance(value, str | list | dict) or (isinstance(value, float) and not math.isfinite(value)):
+        return [text]
+    return [text, value]
 
 
 def with_words(rows: QuerySet[Task], text: str) -> QuerySet[Task]:

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def several(anna: Any) -> None:
-    task_of(anna, "Import customers", tags=["nightly", "two words"], status="DONE")
-    task_of(anna, "Import orders", tags=["daily"], status="FAILED")
+    task_of(anna, "Import customers", tags=["nightly", "two words"], status="DONE", payload={"customer": {"id": 42}})
+    task_of(anna, "Import orders", tags=["daily"], status="FAILED",
+            payload={"customer": {"id": "42"}, "ok": True, "note": "two words", "secret-long": "x" * 41})  # fmt: skip
     task_of(anna, "Call somebody", kind="http_request", payload={"url": "https://example.org/"})
 
 
@@ -31,6 +32,9 @@ def several(anna: Any) -> None:
         ('tag:"two words"', "tag=two+words", ["Import customers"]),
         ("status:failed import", "status=FAILED&text=import", ["Import orders"]),
         ("IMPORT omers", "text=IMPORT+omers", ["Import customers"]),
+        ("payload.customer.id:42", "payload.customer.id=42", ["Import orders", "Import customers"]),
+        ('payload.ok: true payload.note:"two words"', "payload.ok=true&payload.note=two+words", ["Import orders"]),
+        ("status: failed payload.customer.id: 42", "status=FAILED&payload.customer.id=42", ["Import orders"]),
         ("nothing-like-it", "text=nothing-like-it", []),
     ],
 )
@@ -52,10 +56,25 @@ def test_each_filter_is_a_chip_that_removes_it_and_the_rest_stays(page: Client, 
 
 
 @pytest.mark.parametrize(
-    "query", ["size=7", "size=x", "text=ab", f"kind={'x' * 101}", "tag=a%00b", "text=a+b+c+d+e+f+g+h+word"]
-)
+    "query", ["size=7", "size=x", "text=ab", f"kind={'x' * 101}", "tag=a%00b", "text=a+b+c+d+e+f+g+h+word",
+              "payload.=1", "payload.a.b.c.d.e.f=1", f"payload.{'x' * 101}=1", "payload.a'b=1", f"payload.a={'x' * 201}",
+              "&".join(f"payload.k{number}=1" for number in range(6)), "q=payload.a..b:1"]
+)  # fmt: skip
 def test_filters_that_make_no_sense_are_explained(page: Client, query: str) -> None:
     assert page.get(f"{URL}?{query}").status_code == 400
+
+
+def test_a_path_that_makes_no_sense_is_explained_in_a_sentence(page: Client) -> None:
+    text = html.unescape(page.get(URL, {"q": "payload.a.b.c.d.e.f:1"}).content.decode())
+    assert "payload.a.b.c.d.e.f: At most 5 keys, with dots between." in text
+
+
+def test_a_value_of_the_payload_is_a_chip_that_removes_it(page: Client, several: None) -> None:
+    text = html.unescape(page.get(f"{URL}?status=DONE&payload.customer.id=42").content.decode())
+    assert '<span class="chip-name">payload.customer.id:</span>42' in text
+    assert 'class="filter-chip" href="/dashboard/?status=DONE"' in text
+    assert 'name="payload.customer.id" value="42"' in text
+    assert 'href="/dashboard/?status=FAILED&payload.customer.id=42"' in text
 
 
 def test_an_owner_may_be_asked_for_by_who_sees_all(page: Client, client: Client, anna: Any) -> None:
@@ -69,7 +88,7 @@ def test_an_owner_may_be_asked_for_by_who_sees_all(page: Client, client: Client,
 @pytest.mark.parametrize(
     "value", ["'; DROP TABLE tasks_app_task; --", "%", "_%_", "\\", "{{ 7 }}", "<script>x", "🐎🐎🐎"]
 )
-@pytest.mark.parametrize("name", ["text", "tag", "kind"])
+@pytest.mark.parametrize("name", ["text", "tag", "kind", "payload.customer.id"])
 def test_hostile_values_are_only_values(page: Client, several: None, name: str, value: str) -> None:
     answer = page.get(URL, {name: value if name != "text" else value + "xyz"})
     assert answer.status_code == 200
@@ -90,9 +109,24 @@ def test_pages_of_fifty_keep_their_filters(page: Client, anna: Any) -> None:
 
 def test_suggestions_come_from_real_values(page: Client, several: None) -> None:
     text = html.unescape(page.get("/dashboard/suggestions").content.decode())
-    for value in ("kind:http_request", "tag:nightly", 'tag:"two words"', "status:failed"):
+    assert "secret-long" not in text
+    assert "owner:" not in text
+    assert 'value="payload.note:"two words""' in text
+    for value in (
+        "payload.customer.id:42",
+        "payload.ok:true",
+        "kind:http_request",
+        "tag:nightly",
+        'tag:"two words"',
+        "status:failed",
+    ):
         assert f'value="{value}"' in text or f'value="{value}"' in text
     assert "foreign" not in text
+
+
+def test_who_sees_all_is_offered_owners(client: Client, several: None) -> None:
+    client.force_login(person("vera", "viewer"))
+    assert 'value="owner:anna"' in client.get("/dashboard/suggestions").content.decode()
 
 
 def test_the_state_of_the_system_is_asked_for_by_pages_that_stay_open(page: Client) -> None:

@@ -43,6 +43,7 @@ class Listing:
     bounds: dict[str, datetime] = field(default_factory=dict)
     tag: str | None = None
     words: str | None = None
+    values: dict[str, str] = field(default_factory=dict)
 
     def page(self, rows: QuerySet[Task]) -> keyset.Page[Task]:
         """The page of `rows`, which are those that may be seen. One query, or one for each of several statuses."""
@@ -57,13 +58,15 @@ class Listing:
             rows = search.with_tag(rows, self.tag)
         if self.words is not None:
             rows = search.with_words(rows, self.words)
+        for name, value in self.values.items():
+            rows = search.with_value(rows, name, value)
         lists = [rows.filter(status=status) for status in statuses] or [rows]
         return keyset.page(lists, self.order, cursor=self.cursor, limit=self.limit)
 
 
 def read(request: Request) -> Listing:
     """Raises ValidationError, and PermissionDenied for `owner` where only one's own tasks may be seen."""
-    asked = query.Query(request, KNOWN)
+    asked = query.Query(request, KNOWN, prefix=search.IN_PAYLOAD)
     statuses = asked.several("status", TaskStatus.values)
     bounds = {
         f"{name}_at__{'gte' if end == 'after' else 'lt'}": moment
@@ -87,6 +90,7 @@ def read(request: Request) -> Listing:
         order=order, limit=asked.limit(), cursor=asked.maybe("cursor", str), bounds=bounds, equal=equal,
         statuses=[] if len(statuses) == len(TaskStatus) else statuses,
         tag=asked.maybe("tag", query.text(50)), words=asked.maybe("q", _words),
+        values=asked.prefixed(search.MOST_PATHS, search.path_error, query.text(search.LONGEST_VALUE)),
     )  # fmt: skip
     asked.check()
     if owner is not None:

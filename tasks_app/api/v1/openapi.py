@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 
+from tasks_app import search
 from tasks_app.api import root
 from tasks_app.api.v1 import events, filters, kinds, query, tasks, tokens, waiting
 from tasks_app.api.v1.components import MOMENT, UUID, array, ref, texts, whole
@@ -35,12 +36,24 @@ IF_MATCH = parameter(
 )  # fmt: skip
 LIMIT = parameter("limit", {**whole(1, query.MOST), "default": query.PAGE}, "Rows of a page")
 CURSOR = parameter("cursor", {"type": "string"}, "Opaque; follow `next` instead of making one")
+_KEY = f"[A-Za-z0-9_-]{{1,{search.LONGEST_KEY}}}"
+PAYLOAD = OpenApiParameter(
+    "payload.<path>",
+    {
+        "type": "object", "additionalProperties": False, "maxProperties": search.MOST_PATHS,
+        "patternProperties": {rf"^payload(\.{_KEY}){{1,{search.MOST_KEYS}}}$": texts(1, search.LONGEST_VALUE)},
+    },
+    OpenApiParameter.QUERY, style="form", explode=True,
+    description="The payload's value at a path of keys with dots between: `payload.customer.id=42`. The value is read "
+    "as a text and, where it is one, as a JSON number, `true`, `false` or `null`; either may be there",
+)  # fmt: skip
 FILTERS = [
     parameter("status", array({"type": "string", "enum": TaskStatus.values}), "May be repeated"),
     parameter("kind", texts(1, 100), "Exactly this kind"),
     parameter("tag", texts(1, 50), "Carries this tag"),
     parameter("owner", texts(1, 150), "User name; for those who see all tasks"),
     parameter("q", texts(3, 200), "Words that title or description hold, also within words; one of 3 characters or more"),
+    PAYLOAD,
     parameter("created_after", MOMENT, "At or after"),
     parameter("created_before", MOMENT, "Before"),
     parameter("finished_after", MOMENT, "At or after; the order is then by `finished`"),

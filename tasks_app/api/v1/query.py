@@ -20,12 +20,15 @@ PAGE, MOST = 50, 200
 class Query:
     """The parameters of one request. Each reader remembers what is wrong; `check()` raises it all at once."""
 
-    def __init__(self, request: Request, known: Collection[str]) -> None:
+    def __init__(self, request: Request, known: Collection[str], *, prefix: str = "") -> None:
+        """`known` are the names there are; those that begin with `prefix`, if it is given, are there too."""
         self._values = request.query_params
+        self._prefixed = [name for name in self._values if prefix and name.startswith(prefix)]
+        there_are = ", ".join(sorted([*known, f"{prefix}…"] if prefix else known))
         self._errors = {
-            name[:100]: f"There is no such parameter. There are: {', '.join(sorted(known))}."
+            name[:100]: f"There is no such parameter. There are: {there_are}."
             for name in self._values
-            if name not in known
+            if name not in known and name not in self._prefixed
         }
 
     def check(self) -> None:
@@ -48,6 +51,16 @@ class Query:
         if name not in self._values:
             return None
         return self.one(name, read, None)
+
+    def prefixed(self, most: int, check: Callable[[str], str], read: Callable[[str], T]) -> dict[str, T]:
+        """The values of names with the prefix. `check` says what is wrong with a name."""
+        found: dict[str, T] = {}
+        for number, name in enumerate(self._prefixed):
+            if error := text_error(name) or check(name) or (f"At most {most} of these." if number >= most else ""):
+                self._errors[name[:100].replace("\0", "")] = error
+            elif (value := self.maybe(name, read)) is not None:
+                found[name] = value
+        return found
 
     def several(self, name: str, choices: Collection[str]) -> list[str]:
         """The values of a parameter that may be repeated, each once."""

@@ -14,6 +14,12 @@ from tasks_app.models import Task, TaskStatus
 from tests.tasks_app.api.conftest import Caller, problem
 
 NOW, SECOND = datetime(2030, 1, 1, 12, tzinfo=timezone.utc), timedelta(seconds=1)
+PAYLOADS: tuple[Any, ...] = (
+    {"customer": {"id": 42, "größe-1": "7"}, "ok": True, "l": ["x"]},
+    {"customer": {"id": "42"}, "ok": 1, "none": None, "l": "x"},
+    {"customer": {"id": 42.5}, "ok": "true", "none": "null", "text": 'a "b" 100%_\\ \'; --'},
+    None,
+)
 WORDS = ("report", "invoice", "Müller")
 
 
@@ -31,7 +37,7 @@ def many(ada: Caller, bob: Caller) -> list[Task]:
             kind=("message", "other")[number % 4 == 0], status=status, max_attempts=1, timeout=1, created_at=created_at,
             finished_at=created_at + chance.randrange(9) * SECOND if finished else None, priority=number % 3,
             lease_expires_at=NOW if status == "PROCESSING" else None,
-            tags=[["red"], ["blue", "red"], ["a\"b'%"]][number % 3],
+            tags=[["red"], ["blue", "red"], ["a\"b'%"]][number % 3], payload=PAYLOADS[number % 4],
         ))  # fmt: skip
     return Task.objects.bulk_create(tasks)
 
@@ -128,6 +134,25 @@ QUERIES: list[tuple[str, Callable[[Any], Any]]] = [
         lambda task: task.finished_at and not _before(task, 5),
     ),
     ("order=finished&status=PENDING", lambda task: False),
+    ("payload.customer.id=42", lambda task: task.payload in PAYLOADS[:2]),
+    ("payload.customer.id=42.0", lambda task: task.payload == PAYLOADS[0]),
+    ("payload.customer.id=4.25e1", lambda task: task.payload == PAYLOADS[2]),
+    ("payload.customer.größe-1=7", lambda task: task.payload == PAYLOADS[0]),
+    ("payload.ok=true", lambda task: task.payload in (PAYLOADS[0], PAYLOADS[2])),
+    ("payload.ok=1", lambda task: task.payload == PAYLOADS[1]),
+    ("payload.none=null", lambda task: task.payload in PAYLOADS[1:3]),
+    ("payload.text=a+%22b%22+100%25_%5C+%27;+--", lambda task: task.payload == PAYLOADS[2]),
+    ("payload.l=x", lambda task: task.payload == PAYLOADS[1]),
+    ("payload.l.0=x", lambda task: False),
+    ("payload.customer=42", lambda task: False),
+    ("payload.customer.id=1e999", lambda task: False),
+    ("payload.customer.id=" + "9" * 200, lambda task: False),
+    ("payload.customer.id=%5B42%5D", lambda task: False),
+    ("payload.customer.id=NaN", lambda task: False),
+    (
+        "payload.customer.id=42&payload.ok=true&status=DONE&kind=other&order=finished",
+        lambda task: task.payload == PAYLOADS[0] and (task.status, task.kind) == ("DONE", "other"),
+    ),
 ]
 
 
@@ -145,6 +170,9 @@ SENSELESS = [
     "created_after=yesterday", "created_after=", "created_after=0001-01-01T00:00:00%2B23:59",
     "created_after=2030-02-30T00:00:00Z", "finished_after=2030-01-01T00:00:00Z&order=created",
     "created_after=2030-01-01T00:00:00Z&order=finished", "after=" + str(uuid.uuid4()),
+    "payload=1", "payload.=1", "payload.a..b=1", "payload.a.b.c.d.e.f=1", "payload." + "x" * 101 + "=1", "payload.a+b=1",
+    "payload.a%22b=1", "payload.a%00=1", "payload.a'b=1", "payload.a=", "payload.a=%00", "payload.a=" + "x" * 201,
+    "&".join(f"payload.k{number}=1" for number in range(6)),
 ]  # fmt: skip
 
 
@@ -184,6 +212,7 @@ def test_a_list_costs_the_same_however_long_it_is(operator: Caller, many: list[T
         "limit=60&order=finished",
         "limit=60&q=report&tag=red",
         "limit=60&kind=other&status=DONE",
+        "limit=60&payload.customer.id=42&payload.ok=true",
     ):
         with CaptureQueriesContext(
             connection,
