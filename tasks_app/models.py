@@ -182,6 +182,23 @@ class TaskEvent(models.Model):
         return f"{self.what} {self.task_id}"
 
 
+class Watch(models.Model):
+    """Whether somebody is told of a task's changes on the pages they have open. Without a row owners are, others not.
+
+    In the database and not in the session: the built-in user has no login, and the sockets of another process ask."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="+")
+    is_on = models.BooleanField()
+
+    class Meta:
+        verbose_name_plural = "watches"
+        constraints = [models.UniqueConstraint(fields=["user", "task"], name="watch_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {'watches' if self.is_on else 'ignores'} {self.task_id}"
+
+
 class ApiToken(models.Model):
     """A key for programs. The text itself is shown once and not kept; `prefix` tells people which one it is."""
 

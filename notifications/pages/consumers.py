@@ -18,8 +18,8 @@ NOT_LOGGED_IN, MALFORMED = 4401, 4400
 class DashboardConsumer(AsyncWebsocketConsumer):
     """From the server: `beat` about once a second, and htmx fragments for swaps out of band.
 
-    From the page, whenever its list changed: `{"shown": {task id: version}, "status": filter, "floor": id}`; a
-    task above `floor` belongs on the page (the last id shown where the list goes on, else empty). The answer is what
+    From the page, whenever its list changed: `{"shown": {task id: version}, "query": of its address, "floor":
+    id}`; a task above `floor` belongs on the page (the last id shown where the list goes on, else empty). The answer is what
     the page missed.
     """
 

@@ -3,14 +3,18 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from notifications.live import NO_STATUS
-from notifications.pages.viewers import Viewer
-from tasks_app.models import FINISHED, Task, TaskEvent, TaskStatus
+from notifications.pages.viewers import NOTHING_ABOVE, Viewer
+from tasks_app.models import FINISHED, Task, TaskEvent, TaskStatus, Watch
+from tasks_app.pages.filters import BadQuery
 
 MOST_NEWS = 1000
 MOST_TOASTS = 3
@@ -59,11 +63,13 @@ class Push:
     ) -> None:
         self._changes = changes
         self._parts: dict[tuple[Any, ...], str] = {}
+        self._fits: dict[tuple[Any, ...], set[str]] = {}
         # What a page says from here on is for the next push.
         self._stale = {viewer for viewer in viewers if viewer.is_stale}
         for viewer in self._stale:
             viewer.is_stale = False
         self._views = {viewer: viewer.view for viewer in viewers}
+        self._watched = self._read_watched()
         told = {viewer: self._told(viewer) for viewer in self._views}
         self._tasks = self._read(told.values())
         started = time.monotonic()
@@ -71,16 +77,13 @@ class Push:
         self.counting_seconds = time.monotonic() - started
         self.messages: list[tuple[Viewer, str]] = []
         for viewer, view in self._views.items():
+            toasts = self._toasts(viewer, told[viewer])
             if view.task:
                 if viewer in self._stale or self._is_told_of(viewer, view.task):
                     self.messages.append((viewer, CHANGED))
-                continue
-            parts = [
-                self._rows(viewer),
-                counts.get(viewer.audience, ""),
-                self._news(viewer),
-                self._toasts(viewer, told[viewer]),
-            ]
+                parts = [toasts]
+            else:
+                parts = [self._rows(viewer), counts.get(viewer.audience, ""), self._news(viewer), toasts]
             if text := "".join(parts):
                 self.messages.append((viewer, text))
 
@@ -111,34 +114,59 @@ class Push:
         view, before = self._views[viewer], len(viewer.news)
         if viewer in self._stale:
             viewer.news = self._missed(viewer)
-        for key, change in self._changes.items():
-            if not viewer.sees(change.owner_id):
-                continue
-            if not change.is_gone and view.lacks(key, change.status):
-                viewer.news.add(key)
-            else:
-                viewer.news.discard(key)
+        seen = {key for key, change in self._changes.items() if viewer.sees(change.owner_id)}
+        lacking = {key for key in seen if not self._changes[key].is_gone and view.lacks(key, self._changes[key].status)}
+        viewer.news -= seen - lacking
+        if view.filters.beyond_status and (lacking := lacking - viewer.news):
+            # What is left out of very many is found when the page is compared.
+            lacking = self._fitting(viewer, frozenset(islice(lacking, MOST_NEWS)))
+        viewer.news |= lacking
         if len(viewer.news) == before and viewer not in self._stale:
             return ""
-        return self._part("_news.html", number=min(len(viewer.news), MOST_NEWS), status=view.status)
+        return self._part("_news.html", number=min(len(viewer.news), MOST_NEWS), url=view.filters.url())
+
+    def _fitting(self, viewer: Viewer, keys: frozenset[str]) -> set[str]:
+        """Those of the tasks that fit the page's filters; asked once for all pages with the same."""
+        filters = self._views[viewer].filters
+        asked = (viewer.audience, filters.query(), keys)
+        if asked not in self._fits:
+            with suppress(BadQuery):  # an owner, of somebody who sees their own only
+                found = filters.tasks(viewer.access).filter(pk__in=keys).values_list("pk", flat=True)
+                self._fits[asked] = {str(key) for key in found}
+        return self._fits.get(asked, set())
 
     def _missed(self, viewer: Viewer) -> set[str]:
         view = self._views[viewer]
-        tasks = viewer.access.tasks().exclude(pk__in=list(view.shown))
-        if view.status:
-            tasks = tasks.filter(status=view.status)
+        if view.floor == NOTHING_ABOVE:
+            return set()
+        try:
+            tasks = view.filters.tasks(viewer.access).exclude(pk__in=list(view.shown))
+        except BadQuery:
+            return set()
         if view.floor:
-            tasks = tasks.filter(pk__gt=view.floor)
-        return {str(key) for key in tasks.order_by("-pk").values_list("pk", flat=True)[:MOST_NEWS]}
+            # The order and the bound of the list's own indexes; the id alone would be looked for among all tasks.
+            tasks = tasks.filter(pk__gt=view.floor, created_at__gte=view.made_since)
+        newest = tasks.order_by("-created_at", "-id").values_list("pk", flat=True)
+        return {str(key) for key in newest[:MOST_NEWS]}
+
+    def _read_watched(self) -> dict[tuple[int, str], bool]:
+        """What the viewers said of watching those of the tasks that there is something to tell of. One query."""
+        keys = [key for key, change in self._changes.items() if change.is_told and not change.is_gone]
+        if not keys or not self._views:
+            return {}
+        people = {viewer.access.user.pk for viewer in self._views}
+        found = Watch.objects.filter(user_id__in=people, task_id__in=keys)
+        return {(user, str(task)): is_on for user, task, is_on in found.values_list("user_id", "task_id", "is_on")}
 
     def _told(self, viewer: Viewer) -> list[str]:
-        if self._views[viewer].task:
-            return []
+        """Tasks that the viewer is to be told of: their own, and those they watch. Not the one the page is of."""
+        me, here = viewer.access.user.pk, self._views[viewer].task
         return [
             key
             for key, change in self._changes.items()
-            if change.is_told and not change.is_gone and change.owner_id == viewer.access.user.pk
-        ]
+            if change.is_told and not change.is_gone and key != here
+            and viewer.sees(change.owner_id) and self._watched.get((me, key), change.owner_id == me)
+        ]  # fmt: skip
 
     def _toasts(self, viewer: Viewer, keys: list[str]) -> str:
         """A note for each of a few tasks; where there are more, one for all that ended since it was last quiet."""
@@ -162,7 +190,8 @@ class Push:
     def _toast(self, task: Task) -> str:
         word = "Waiting" if task.status == TaskStatus.PENDING else task.get_status_display()
         text = task.error_message if task.status == TaskStatus.FAILED else ""
-        return self._part("_toast.html", key=str(task.pk), status=task.status, word=word, title=task.title, text=text)
+        return self._part("_toast.html", key=str(task.pk), status=task.status, word=word, title=task.title, text=text,
+                          url=reverse("tasks:detail", args=[task.pk]))  # fmt: skip
 
     def _count(self, audience: int | None) -> str:
         tasks = Task.objects.all() if audience is None else Task.objects.filter(owner_id=audience)

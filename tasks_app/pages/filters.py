@@ -13,8 +13,8 @@ from django.db.models.functions import Cast, Length
 from django.urls import reverse
 
 from tasks_app import handlers, search
+from tasks_app.access import Access
 from tasks_app.models import Task, TaskStatus
-from tasks_app.pages.viewer import Viewer
 from tasks_app.validation import text_error
 
 SIZES = (25, 50, 100)
@@ -91,7 +91,7 @@ class Filters:
     def beyond_status(self) -> bool:
         return bool(self.given.keys() - {"status"})
 
-    def tasks(self, viewer: Viewer) -> QuerySet[Task]:
+    def tasks(self, viewer: Access) -> QuerySet[Task]:
         """Those that the viewer sees and that fit."""
         tasks: QuerySet[Task] = viewer.tasks()
         if self.status:
@@ -128,14 +128,18 @@ class Filters:
         """The address that shows this status too."""
         return replace(self, status=status).url()
 
-    def url(self, **more: str) -> str:
-        """Of the dashboard, with what is not empty as its query."""
+    def query(self, **more: str) -> str:
+        """As it stands in the address: what is not empty."""
         values = {**self.given, "size": "" if self.size == SIZES[0] else str(self.size), **more}
-        text = urlencode({name: value for name, value in values.items() if value})
+        return urlencode({name: value for name, value in values.items() if value})
+
+    def url(self, **more: str) -> str:
+        """Of the dashboard with these filters."""
+        text = self.query(**more)
         return reverse("tasks:dashboard") + (f"?{text}" if text else "")
 
 
-def suggestions(viewer: Viewer) -> list[str]:
+def suggestions(viewer: Access) -> list[str]:
     """What may be typed: kinds, statuses, and of the newest tasks the tags, the owners for those who may ask for them,
     and short values in small payloads. One bounded query."""
     size = Length(Cast("payload", TextField()))

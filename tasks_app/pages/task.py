@@ -17,6 +17,7 @@ from tasks_app.pages.json_text import Misread, read_object
 from tasks_app.pages.story import story
 from tasks_app.pages.viewer import Viewer, anonymous, check_may_create, for_viewers, is_htmx
 from tasks_app.pages.waiting import reasons
+from tasks_app.pages.watching import is_watched, set_watched
 from tasks_app.system import kept
 from tasks_app.templatetags.task_json import MOST_CHARACTERS, pretty
 
@@ -54,6 +55,17 @@ def rerun(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpRespo
     return redirect("tasks:detail", task_id=made.pk)
 
 
+@require_POST
+@for_viewers
+def watch(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID, *, is_on: bool) -> HttpResponse:
+    """Toasts of this task, or no longer. Whoever may see it may watch it."""
+    set_watched(viewer, visible(viewer, task_id, "view"), is_on=is_on)
+    if is_htmx(request):
+        return now_part(request, viewer, task_id)
+    messages.success(request, "You are told of this task now." if is_on else "You are no longer told of this task.")
+    return redirect("tasks:detail", task_id=task_id)
+
+
 def now_part(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID) -> HttpResponse:
     """What htmx and the socket's word make the page show anew; of a task that is gone, that it is gone."""
     try:
@@ -77,7 +89,7 @@ def _context(viewer: Viewer, task: Task) -> dict[str, Any]:
     now = clock.now()
     return {
         "task": task, "viewer": viewer, "actions": actions(viewer, task), "may_change": viewer.may("change", task),
-        "reasons": reasons(task, now=now),
+        "is_watched": is_watched(viewer, task), "reasons": reasons(task, now=now),
         "result": pretty(task.result) if task.result is not None else "",
         "story": story(task, for_staff=viewer.user.is_staff, now=now),
     }  # fmt: skip

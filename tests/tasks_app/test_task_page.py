@@ -48,7 +48,7 @@ def test_a_viewer_reads_the_page_and_is_told_why_nothing_may_be_done(client: Cli
     task = task_of(anna)
     client.force_login(person("vera", "viewer"))
     text = text_of(client, task)
-    assert "formaction" not in text
+    assert set(re.findall(r'formaction="[^"]*/(\w+)"', text)) == {"watch"}
     assert "Cancel: you may see this task, but not change it" in text
     assert "Run again: that takes the role member or operator" in text
     assert 'id="rerun"' not in text
@@ -125,7 +125,7 @@ def test_there_are_buttons_for_what_is_allowed_and_reasons_for_the_rest(
     page: Client, anna: Any, status: str, allowed: set[str], refusal: str
 ) -> None:
     text = text_of(page, task_of(anna, status=status))
-    assert set(re.findall(r'formaction="[^"]*/(\w+)"', text)) == allowed
+    assert set(re.findall(r'formaction="[^"]*/(\w+)"', text)) - {"watch", "unwatch"} == allowed
     assert refusal in text
 
 
@@ -185,8 +185,8 @@ def test_the_page_takes_the_same_few_queries_whatever_happened(
     for _ in range(20):
         lifecycle.reopen(task.pk, who="test")
         lifecycle.cancel(task.pk, who="test")
-    # session, user, permissions (two), task, history, log, deliveries, state of the system
-    with django_assert_max_num_queries(9):
+    # session, user, permissions (two), task, whether watched, history, log, deliveries, state of the system
+    with django_assert_max_num_queries(10):
         page.get(url(task))
 
 

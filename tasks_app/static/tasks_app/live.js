@@ -14,14 +14,14 @@ const rows = () => [...document.querySelectorAll("#task-rows > .task")];
 function tell(force) {
   if (!socket || !document.getElementById("tasks")) return;
   const shown = Object.fromEntries(rows().map((row) => [row.id.slice(5), Number(row.dataset.version)]));
-  const { status, hasOlder, isOlder } = document.getElementById("tasks").dataset;
+  const { query, hasOlder, isOlder } = document.getElementById("tasks").dataset;
   const ids = Object.keys(shown);
   // Nothing new belongs on an older page.
   const floor = isOlder !== undefined ? NEWEST : hasOlder !== undefined ? ids.at(-1) : "";
-  const page = [status, ...ids].join();
+  const page = [query, ...ids].join();
   if (page === told && !force) return;
   told = page;
-  socket.send(JSON.stringify({ shown, status, floor }));
+  socket.send(JSON.stringify({ shown, query, floor }));
 }
 
 function show() {
@@ -78,7 +78,7 @@ mark.addEventListener("htmx:wsBeforeMessage", (event) => {
 mark.addEventListener("htmx:wsAfterMessage", () => {
   // On an empty list nothing is pushed away: what is new comes by itself.
   const news = document.getElementById("news");
-  if (news && !news.hidden && !rows().length && !document.getElementById("tasks").dataset.status) news.click();
+  if (news && !news.hidden && !rows().length && !document.getElementById("tasks").dataset.query) news.click();
 });
 document.addEventListener("htmx:afterRequest", () => tell(false));
 setInterval(show, 500);

@@ -116,17 +116,20 @@ def test_ws_hears_nothing_of_what_it_is_told(world: World, neighbour: ClientConn
 
 KEY = "00000000-0000-7000-8000-000000000001"
 VIEWS: dict[str, Any] = {
-    "no filter": {"shown": {}, "floor": ""}, "no floor": {"shown": {}, "status": ""},
-    "nothing shown": {"status": "", "floor": ""},
-    "list shown": {"shown": [KEY], "status": "", "floor": ""}, "text shown": {"shown": "x", "status": "", "floor": ""},
-    "no id": {"shown": {"x": 1}, "status": "", "floor": ""}, "SQL": {"shown": {"' OR 1=1--": 1}, "status": "", "floor": ""},
-    "version text": {"shown": {KEY: "x"}, "status": "", "floor": ""},
-    "version null": {"shown": {KEY: None}, "status": "", "floor": ""},
-    "version list": {"shown": {KEY: [1]}, "status": "", "floor": ""}, "floor number": {"shown": {}, "status": "", "floor": 7},
-    "floor text": {"shown": {}, "status": "", "floor": "x"}, "floor list": {"shown": {}, "status": "", "floor": [KEY]},
-    "status unknown": {"shown": {}, "status": "done", "floor": ""}, "status list": {"shown": {}, "status": ["DONE"], "floor": ""},
-    "status object": {"shown": {}, "status": {"a": 1}, "floor": ""}, "status null": {"shown": {}, "status": None, "floor": ""},
-    "201 shown": {"shown": {f"{number:032x}": 1 for number in range(201)}, "status": "", "floor": ""},
+    "no filter": {"shown": {}, "floor": ""}, "no floor": {"shown": {}, "query": ""},
+    "nothing shown": {"query": "", "floor": ""},
+    "list shown": {"shown": [KEY], "query": "", "floor": ""}, "text shown": {"shown": "x", "query": "", "floor": ""},
+    "no id": {"shown": {"x": 1}, "query": "", "floor": ""}, "SQL": {"shown": {"' OR 1=1--": 1}, "query": "", "floor": ""},
+    "version text": {"shown": {KEY: "x"}, "query": "", "floor": ""},
+    "version null": {"shown": {KEY: None}, "query": "", "floor": ""},
+    "version list": {"shown": {KEY: [1]}, "query": "", "floor": ""}, "floor number": {"shown": {}, "query": "", "floor": 7},
+    "floor text": {"shown": {}, "query": "", "floor": "x"}, "floor list": {"shown": {}, "query": "", "floor": [KEY]},
+    "status unknown": {"shown": {}, "query": "status=done", "floor": ""},
+    "query list": {"shown": {}, "query": ["DONE"], "floor": ""},
+    "query object": {"shown": {}, "query": {"a": 1}, "floor": ""}, "query null": {"shown": {}, "query": None, "floor": ""},
+    "path too deep": {"shown": {}, "query": "payload.a.b.c.d.e.f=1", "floor": ""},
+    "path of SQL": {"shown": {}, "query": "payload.a'--=1", "floor": ""},
+    "201 shown": {"shown": {f"{number:032x}": 1 for number in range(201)}, "query": "", "floor": ""},
 }  # fmt: skip
 NO_VIEWS = {
     **GARBAGE,
@@ -163,7 +166,7 @@ def test_the_pages_socket_shows_nothing_of_anothers_task(world: World, theirs: s
     told: list[str] = []
     with _open(world, "/ws/dashboard" + (f"?task={theirs}" if how == "one" else "")) as socket:
         if how == "list":
-            socket.send(json.dumps({"shown": {theirs: 0}, "status": "", "floor": ""}))
+            socket.send(json.dumps({"shown": {theirs: 0}, "query": "", "floor": ""}))
         _change(world, theirs)
         until = time.monotonic() + 2.5
         with suppress(TimeoutError):
@@ -175,7 +178,7 @@ def test_the_pages_socket_shows_nothing_of_anothers_task(world: World, theirs: s
 
 FLOODS = {
     "/ws": "x" * 100, "/ws?since=0": '{"since": 0}',
-    "/ws/dashboard": json.dumps({"shown": {KEY: 1}, "status": "", "floor": ""}),
+    "/ws/dashboard": json.dumps({"shown": {KEY: 1}, "query": "", "floor": ""}),
 }  # fmt: skip
 
 
