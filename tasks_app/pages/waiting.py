@@ -31,6 +31,8 @@ def reasons(task: Task, *, now: datetime | None = None) -> list[str]:
             "At least 1,000 tasks are" if ahead == MOST_AHEAD else "1 task is" if ahead == 1 else f"{ahead} tasks are"
         )
         found.append(f"{number} ahead of it.")
+    if queue.messages:
+        found.append(f"The queue holds {queue.messages:,} message{'s' if queue.messages > 1 else ''}.")
     if task.error_message:
         found.append(f"The last attempt failed: {task.error_message[:MOST_REASON]}")
     return found or ["It is next: a worker takes it in a moment."]

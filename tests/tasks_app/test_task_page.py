@@ -286,6 +286,7 @@ def test_broker_away_no_worker_and_not_yet_published_are_told_apart(broker: Any)
     broker(Queue(is_away=True))
     assert "The broker does not answer" in waiting.reasons(task, now=NOW)[0]
     broker(Queue(workers=0, messages=3))
+    assert "The queue holds 3 messages." in waiting.reasons(task)
     Task.objects.update(published_at=NOW)
     assert "No live worker listens" in waiting.reasons(fresh(task), now=NOW)[0]
 
