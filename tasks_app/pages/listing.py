@@ -1,12 +1,16 @@
 """The list that a page shows: which tasks, how many of each status, and where it goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from tasks_app import keyset
 from tasks_app.models import Task, TaskStatus
 from tasks_app.pages.filters import SIZES, BadQuery, Filters
+from tasks_app.pages.forms import CreateForm
 from tasks_app.pages.viewer import Viewer
 
 PAGE = SIZES[0]
@@ -41,6 +45,14 @@ def listing(viewer: Viewer, query: Mapping[str, str]) -> Listing:
     older = filters.url(after=page.next) if page.next else ""
     newest = filters.url() if after else ""
     return Listing(rows=[row(viewer, task) for task in page.rows], filters=filters, older=older, newest=newest)
+
+
+def created_part(
+    request: HttpRequest, viewer: Viewer, tasks: Sequence[Task], *, form: CreateForm | None
+) -> HttpResponse:
+    """For htmx: the rows for the top of the list, the numbers, and the short form anew if there is one."""
+    context = {"form": form, "rows": [row(viewer, task) for task in tasks], "counts": counts(viewer)}
+    return render(request, "tasks_app/_created.html", context, status=201)
 
 
 def row(viewer: Viewer, task: Task, **more: Any) -> dict[str, Any]:

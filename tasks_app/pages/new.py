@@ -2,6 +2,7 @@
 
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,8 +12,10 @@ from django.views.decorators.http import require_http_methods
 from tasks_app import handlers, lifecycle
 from tasks_app.exceptions import InvalidTask
 from tasks_app.pages import payload_form
+from tasks_app.pages.forms import CreateForm
 from tasks_app.pages.json_text import Misread, read_object
-from tasks_app.pages.viewer import Viewer, check_may_create, failure, for_viewers
+from tasks_app.pages.listing import created_part
+from tasks_app.pages.viewer import Viewer, check_may_create, failure, for_viewers, is_htmx
 from tasks_app.templatetags.task_json import pretty
 from tasks_app.validation import DEFAULT_KIND, NewTask
 
@@ -47,6 +50,8 @@ def new_task(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         except InvalidTask as error:
             errors = dict(error.errors)
         else:
+            if is_htmx(request):
+                return created_part(request, viewer, [task], form=CreateForm())
             messages.success(request, f"“{task.title}” was created.")
             return redirect("tasks:detail", task_id=task.pk)
     return _page(request, viewer, handler, as_json=as_json, typed=typed, errors=errors, misread=misread)
@@ -86,9 +91,11 @@ def _page(
         if path not in OWN_FIELDS and not any(path == name or path.startswith(f"{name}.") for name in beside)
     ]
     context = {
-        "viewer": viewer, "kind": handler.kind, "description": handler.description.split("\n\n")[0],
+        "viewer": viewer, "kind": handler.kind, "kind_quoted": quote(handler.kind), "in_place": is_htmx(request),
+        "description": handler.description.split("\n\n")[0],
         "kinds": handlers.kinds(), "as_json": as_json, "fields": known, "example": example,
         "typed": typed or {}, "errors": errors, "misread": misread, "rest": rest,
         "payload_text": (typed or {}).get("payload", example),
     }  # fmt: skip
-    return render(request, "tasks_app/new.html", context, status=422 if errors or misread else 200)
+    template = "tasks_app/_new_form.html" if is_htmx(request) else "tasks_app/new.html"
+    return render(request, template, context, status=422 if errors or misread else 200)

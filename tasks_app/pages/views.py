@@ -19,7 +19,7 @@ from tasks_app.exceptions import InvalidTask, TransitionRefused
 from tasks_app.models import Task
 from tasks_app.pages.filters import BadQuery, suggestions
 from tasks_app.pages.forms import CreateForm
-from tasks_app.pages.listing import counts, listing, row
+from tasks_app.pages.listing import counts, created_part, listing, row
 from tasks_app.pages.task import now_part, visible
 from tasks_app.pages.viewer import Viewer, anonymous, came_from, check_may_create, failure, for_viewers, is_htmx
 from tasks_app.system import kept
@@ -155,9 +155,7 @@ def _created(
     request: HttpRequest, viewer: Viewer, tasks: list[Task], *, form: CreateForm | None = None
 ) -> HttpResponse:
     if is_htmx(request):
-        rows = [row(viewer, task) for task in tasks]
-        context = {"form": form, "rows": rows, "counts": counts(viewer)}
-        return render(request, "tasks_app/_created.html", context, status=201)
+        return created_part(request, viewer, tasks, form=form)
     title = f"“{tasks[0].title}” was created." if len(tasks) == 1 else f"{len(tasks)} tasks were created."
     messages.success(request, title)
     return redirect("tasks:dashboard")

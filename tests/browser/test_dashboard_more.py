@@ -80,12 +80,15 @@ def test_the_chart_shows_the_last_hour_with_values_on_hover_and_a_table(
         assert found.trouble == []
 
 
-def test_a_task_of_another_kind_is_made_with_its_own_form(standalone: Standalone, chromium: Browser) -> None:
+def test_a_task_of_another_kind_is_made_in_place_and_its_row_appears_at_the_top(
+    standalone: Standalone, chromium: Browser
+) -> None:
     title = a_title("Another kind")
     with window(chromium, standalone.url) as found:
+        wait_until_live(found)
+        found.loaded.clear()
         found.page.get_by_role("link", name="Other kinds").click()
-        found.page.wait_for_url("**/dashboard/new")  # and loaded: before that, the button Choose stands for the script
-        found.page.get_by_label("Kind").select_option("http_request")
+        found.page.get_by_label("Kind", exact=True).select_option("http_request")
         expect(found.page.get_by_label("Address")).to_be_visible()
         found.page.get_by_label("Title", exact=True).fill(title)
         found.page.get_by_label("Address").fill("https://example.org/")
@@ -96,6 +99,31 @@ def test_a_task_of_another_kind_is_made_with_its_own_form(standalone: Standalone
         expect(found.page.get_by_label("Body, as JSON")).to_be_focused()
         expect(found.page.locator("#p-json-error")).to_contain_text("line 1, column 2")
         found.page.get_by_label("Body, as JSON").fill('{"right": true}')
+        found.page.get_by_role("button", name="Create task").click()
+        expect(found.page.locator(".task").first).to_contain_text(title)
+        expect(found.page.get_by_label("Title", exact=True)).to_be_focused()
+        expect(found.page.locator("#create-form")).to_be_visible()
+        found.page.get_by_role("link", name="Other kinds").click()
+        found.page.get_by_role("link", name="JSON", exact=True).click()
+        found.page.get_by_label("Title", exact=True).fill("Wrong")
+        area = found.page.get_by_label("Payload, as JSON")
+        area.fill('{"message": oops}')
+        found.page.get_by_role("button", name="Create task").click()
+        expect(area).to_be_focused()
+        assert area.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)") == "o"
+        assert found.loaded == []
+        assert [text for text in found.trouble if "422" not in text] == []
+
+
+def test_a_task_of_another_kind_is_made_without_javascript_too(standalone: Standalone, chromium: Browser) -> None:
+    title = a_title("By hand")
+    with window(chromium, standalone.url, java_script_enabled=False) as found:
+        found.page.get_by_role("link", name="Other kinds").click()
+        found.page.get_by_label("Kind", exact=True).select_option("http_request")
+        found.page.get_by_role("button", name="Choose").click()
+        found.page.get_by_label("Title", exact=True).fill(title)
+        found.page.get_by_label("Address").fill("https://example.org/")
+        found.page.get_by_label("Start, in UTC").fill("2027-01-31T14:00")
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator("#now")).to_contain_text(title)
         expect(found.page.locator("#why")).to_contain_text("2027-01-31 14:00 UTC")

@@ -124,3 +124,18 @@ def test_hostile_input_is_never_markup(page: Client) -> None:
         assert answer.status_code == 422
         assert "<img" not in answer.content.decode()
         assert "{{ 7 }}" in answer.content.decode()
+
+
+def test_in_place_of_the_short_form_it_comes_alone_and_the_row_comes_after_it(page: Client) -> None:
+    htmx = {"HX-Request": "true"}
+    text = page.get(URL, {"kind": "everything"}, headers=htmx).content.decode()
+    assert 'id="new-task"' in text
+    assert "<html" not in text
+    wrong = page.post(f"{URL}?kind=everything", {"title": "x", "p-name": "Ann"}, headers=htmx)
+    assert (wrong.status_code, "<html" in wrong.content.decode()) == (422, False)
+    made = page.post(f"{URL}?kind=everything", {"title": "In place", "p-name": "Ann", "p-level": "low"}, headers=htmx)
+    text = made.content.decode()
+    assert made.status_code == 201
+    assert 'id="create-form"' in text
+    assert 'hx-swap-oob="afterbegin:#task-rows"' in text
+    assert "In place" in text

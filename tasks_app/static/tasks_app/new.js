@@ -1,12 +1,15 @@
 // The form of a new task: another kind is shown as soon as it is chosen, and the cursor stands where typed JSON is wrong.
 
-document.getElementById("id_kind").addEventListener("change", (event) => event.target.form.requestSubmit());
+document.addEventListener("change", (event) => event.target.id === "id_kind" && event.target.form.requestSubmit());
 
-const wrong = document.querySelector("textarea[data-cursor]") ?? document.querySelector("#new-form [aria-invalid]");
-if (wrong) {
-  wrong.focus();
-  if (wrong.dataset.cursor) {
-    const at = Number(wrong.dataset.cursor);
-    wrong.setSelectionRange(at, Math.min(at + 1, wrong.value.length));
-  }
+function place() {
+  const form = document.getElementById("new-task");
+  const wrong = form?.querySelector("textarea[data-cursor]") ?? form?.querySelector("[aria-invalid]");
+  wrong?.focus();
+  if (!wrong?.dataset.cursor) return;
+  const at = Number(wrong.dataset.cursor);
+  wrong.setSelectionRange(at, Math.min(at + 1, wrong.value.length));
 }
+
+document.addEventListener("htmx:afterSettle", (event) => event.target.id === "new-task" && place());
+place();
