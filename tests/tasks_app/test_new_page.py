@@ -128,6 +128,7 @@ def test_hostile_input_is_never_markup(page: Client) -> None:
 
 def test_in_place_of_the_short_form_it_comes_alone_and_the_row_comes_after_it(page: Client) -> None:
     htmx = {"HX-Request": "true"}
+    assert "Passes <code>message</code> on" in page.get(URL, headers=htmx).content.decode()
     text = page.get(URL, {"kind": "everything"}, headers=htmx).content.decode()
     assert 'id="new-task"' in text
     assert "<html" not in text

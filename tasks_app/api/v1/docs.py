@@ -1,20 +1,18 @@
 """`/api/v1/docs`: the schema as a page for people, made on the server: no script, nothing from elsewhere."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.html import escape
-from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from tasks_app.api.codes import CODES
 from tasks_app.api.v1.examples import BODIES, snippets
 from tasks_app.api.v1.schema import document
+from tasks_app.templatetags.task_text import marked
 
 TITLES = {"tasks": "Tasks", "kinds": "Kinds", "access": "Tokens", "root": "Root paths", "health": "Health"}
 """Sections first to last; others follow under their own name."""
@@ -105,11 +103,6 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     found: dict[str, Any] = document()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return found
-
-
-def marked(text: str) -> str:
-    """The one piece of Markdown that descriptions have: `code`."""
-    return mark_safe(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S308 - escaped before
 
 
 def type_text(schema: dict[str, Any]) -> str:
