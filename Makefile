@@ -19,7 +19,7 @@ dev: $(VENV)/.dev  ## like run, and starts again whenever the code changes
 
 test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redis and chromium for them where needed
 	$(PY) -m tests.services.packages
-	$(PY) -m pytest -p tests.plugin $(ARGS)
+	$(PY) -m pytest -p tests.plugin -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev  ## the tests that need no service
 	$(PY) -m pytest -m "not services" $(or $(ARGS),$(FAST))

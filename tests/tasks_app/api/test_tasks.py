@@ -1,7 +1,6 @@
 """/api/v1/tasks: one task, its verbs, its history."""
 
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -139,7 +138,7 @@ def test_a_rerun_is_a_new_task_linked_to_the_old_one(ada: Caller) -> None:
     problem(ada.post(f"/api/v1/tasks/{made['id']}/rerun", {"payload": {"seconds": "x"}}), 400, "invalid")
 
 
-@pytest.mark.parametrize("text", ["1", "x", str(uuid.uuid4()), "%00", "%ff", "..%2f"])
+@pytest.mark.parametrize("text", ["1", "x", "0192e4a0-0000-7000-8000-000000000001", "%00", "%ff", "..%2f"])
 def test_an_id_that_is_none_is_not_found(ada: Caller, text: str) -> None:
     for method, path in [("GET", ""), ("PATCH", ""), ("POST", "/cancel"), ("GET", "/events"), ("GET", "/deliveries")]:
         answer = ada.call(method, f"/api/v1/tasks/{text}{path}", None if method == "GET" else {})
