@@ -61,10 +61,12 @@ class InProcessLayer(InMemoryChannelLayer):
 async def _subscribe_anew(local: Any) -> None:
     """A new connection with the same subscriptions, for each of the layer's connections. Reaches into channels_redis."""
     for shard in local._shards:
-        names = set(shard._subscribed_to)
+        names = [name for name in (*local.channels, *local.groups) if local._get_shard(name) is shard]
         try:
             await asyncio.wait_for(shard.flush(), PULSE_SECONDS)
         except Exception:  # what is silent cannot be closed politely
+            with suppress(Exception):
+                await asyncio.wait_for(shard._redis.connection_pool.disconnect(), PULSE_SECONDS)
             shard._redis = shard._pubsub = None
             shard._subscribed_to = set()
         for name in names:

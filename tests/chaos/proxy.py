@@ -15,6 +15,7 @@ class Proxy:
         self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._speaking = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{target}", daemon=True)
 
@@ -44,6 +45,9 @@ class Proxy:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(task)
+        for writer in self._writers:
+            writer.transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     async def _serve(self) -> None:
@@ -59,12 +63,14 @@ class Proxy:
         with contextlib.suppress(
             asyncio.CancelledError
         ):  # at the end; the callback of StreamReaderProtocol cannot take it
+            self._writers.append(to_client)
             await self._speaking.wait()
             try:
                 server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
             except OSError:
                 to_client.close()
                 return
+            self._writers.append(to_server)
             await asyncio.gather(self._pass_on(client, to_server), self._pass_on(server, to_client))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,8 +10,11 @@ import pytest
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from notifications import layers
 from notifications.layers import STATUS_CHANNEL, InProcessLayer, RedisLayer
+from tests.chaos.proxy import Proxy
 from tests.services.processes import eventually, free_port
+from tests.services.stack import Services
 
 MESSAGE = {
     "type": "tasks.changed",
@@ -113,3 +116,33 @@ def test_a_redis_that_is_away_raises_within_its_limits() -> None:
         layer.announce("tasks", MESSAGE, [])
     with pytest.raises(redis.RedisError):
         layer.ping()
+
+
+# ---- Silence ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.services
+def test_when_redis_falls_silent_listeners_are_told_and_hear_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No error tells of a peer that is gone without a word."""
+    monkeypatch.setattr(layers, "PULSE_SECONDS", 0.2)
+    monkeypatch.setattr(layers, "SILENT_SECONDS", 1.0)
+
+    async def main(proxy: Proxy) -> tuple[Any, Any]:
+        layer = RedisLayer([f"redis://127.0.0.1:{proxy.port}"])
+        channel = await layer.new_channel()
+        await layer.group_add("tasks", channel)
+        proxy.silence()
+        await asyncio.sleep(3)
+        proxy.speak()
+        told = await asyncio.wait_for(layer.receive(channel), 20)
+        outside = RedisLayer([services.redis.url])
+        await asyncio.to_thread(outside.announce, "tasks", MESSAGE, [])
+        heard = await asyncio.wait_for(layer.receive(channel), 20)
+        layer._pulses[asyncio.get_running_loop()].cancel()
+        await layer.flush()
+        return told, heard
+
+    with Proxy(services.redis.port) as proxy:
+        assert asyncio.run(main(proxy)) == ({"type": layers.MISSED}, MESSAGE)

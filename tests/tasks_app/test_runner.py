@@ -135,7 +135,9 @@ def test_retry_after_overrides_the_backoff() -> None:
 
 
 @pytest.mark.parametrize(
-    "wait", [float("inf"), float("nan"), 1e300, "soon", object()], ids=["inf", "nan", "huge", "text", "object"]
+    "wait",
+    [float("inf"), float("nan"), 1e300, "soon", object()],
+    ids=["inf", "nan", "huge", "text", "object"],
 )
 def test_a_wait_that_makes_no_sense_is_no_reason_to_lose_the_attempt(wait: Any) -> None:
     assert run(raising(RetryableError("Busy.", retry_after=wait))).status == "PENDING"
