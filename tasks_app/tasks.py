@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Reject
@@ -10,17 +11,21 @@ from django.db import InterfaceError, OperationalError
 from tasks_app import runner
 
 
-@shared_task(name="tasks_app.process_tasks")
-def process_tasks(ids: list[str], *, sent_at: str | None = None) -> None:
-    """First link of the pipeline: does what is due of `ids`. Returns also after failures, which are recorded state."""
+@shared_task(name="tasks_app.process_tasks", typing=False)
+def process_tasks(*arguments: Any, **options: Any) -> None:
+    """First link of the pipeline: does what is due of these ids. Returns also after failures, which are recorded state."""
     try:
-        keys, sent = [uuid.UUID(key) for key in ids], datetime.fromisoformat(sent_at) if sent_at else None
+        ids, sent_at = _read(*arguments, **options)
     except (ValueError, TypeError, AttributeError) as error:
         raise Reject(f"This is no message of ours: {error}", requeue=False) from error  # to tasks_failed
     try:
-        runner.run(keys, sent_at=sent)
+        runner.run(ids, sent_at=sent_at)
     except (
         OperationalError,
         InterfaceError,
     ) as error:  # away for longer than one waits: the message is for another time
         raise Reject(f"The database is away: {error}", requeue=True) from error
+
+
+def _read(ids: list[str], *, sent_at: str | None = None) -> tuple[list[uuid.UUID], datetime | None]:
+    return [uuid.UUID(key) for key in ids], datetime.fromisoformat(sent_at) if sent_at else None

@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from tasks_app import lifecycle
 from tasks_app.models import Task, TaskEvent, TaskStatus
-from tasks_app.pages.listing import PAGE
+from tasks_app.pages import listing
+from tasks_app.pages.listing import PAGE, KeptCounts
 from tasks_app.validation import NewTask
-from tests.tasks_app.making import fresh, person
+from tests.tasks_app.making import fresh, person, submitted
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -370,3 +371,27 @@ def test_pages_stay_out_of_caches_and_under_the_policy(page: Client) -> None:
     text = answer.content.decode()
     assert not re.search(r"\sstyle=|<style|\son\w+=|<script(?! (src|type=\"module\" src)=)", text)
     assert not re.search(r'(src|href|action)="(https?:)?//', text)
+
+
+def test_counts_that_take_long_are_kept_for_a_while_and_others_are_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(User.objects.create_superuser("boss"))
+
+    def shown() -> int:
+        context = client.get("/dashboard/").context
+        return int(context["counts"][0]["number"])
+
+    submitted()
+    assert shown() == 1
+    submitted()
+    assert shown() == 2
+    kept = KeptCounts()
+    monkeypatch.setattr(kept, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(kept, "SHARE", 1_000_000)
+    monkeypatch.setattr(listing, "_kept", kept)
+    assert shown() == 2
+    submitted()
+    assert shown() == 2
+    monkeypatch.setattr(listing, "_kept", KeptCounts())
+    assert shown() == 3
