@@ -17,8 +17,6 @@ logger = logging.getLogger(__name__)
 BATCH = 100
 MOST_PUBLISHED = 5000
 UNPUBLISHED_AFTER = timedelta(seconds=5)
-LOST_AFTER = timedelta(seconds=30)
-OVERTAKEN_BY = timedelta(seconds=60)
 UNACCOUNTED_AFTER = timedelta(seconds=60)
 SWEEP = "sweep"
 BEAT_EVERY = timedelta(seconds=5)
@@ -101,8 +99,8 @@ def unaccounted(*, now: datetime | None = None) -> int:
 def _unheard(now: datetime, *, since: timedelta = timedelta()) -> Q:
     """Due rows whose message never was or was lost, and that for `since` already.
 
-    Never was: nobody published it for 5 s. Lost: published over 30 s ago and the queue is empty; or overtaken, a message
-    sent 60 s later has been worked on. A row in a deep healthy backlog is none of these.
+    Never was: nobody published it for 5 s. Lost: published over a lease ago and the queue is empty; or overtaken, a message
+    sent two leases later has been worked on. A row in a deep healthy backlog is none of these.
     """
     # Nobody was told of a start that lay ahead when the row last changed; of the others the publisher was.
     untold = Q(run_at__gt=F("updated_at")) | Q(updated_at__lt=now - UNPUBLISHED_AFTER - since)
@@ -110,14 +108,15 @@ def _unheard(now: datetime, *, since: timedelta = timedelta()) -> Q:
     newest = (
         Task.objects.filter(finished_at__isnull=False).order_by("-finished_at").values_list("priority", "published_at")
     )
+    lease = timedelta(seconds=settings.LEASE_SECONDS)
     worked_on: dict[int, datetime] = {}
     for priority, published_at in newest[:RECENT]:
         if published_at:
             worked_on[priority] = max(published_at, worked_on.get(priority, published_at))
     for priority, published_at in worked_on.items():
         # Only what is at least as urgent: to be overtaken by what is more urgent is as it should be.
-        unheard |= Q(priority__gte=priority, published_at__lt=published_at - OVERTAKEN_BY - since)
-    old = Q(published_at__lt=now - LOST_AFTER - since)
+        unheard |= Q(priority__gte=priority, published_at__lt=published_at - 2 * lease - since)
+    old = Q(published_at__lt=now - lease - since)
     if Task.objects.due(now).filter(old).exists() and _queue_is_empty():
         unheard |= old
     return unheard

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from tasks_app.strict_json import unique
+
 
 @dataclass(frozen=True, kw_only=True)
 class Misread:
@@ -18,7 +20,7 @@ def read_object(text: str) -> dict[str, Any] | Misread | None:
     if not text.strip():
         return None
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         return Misread(sentence=f"Line {error.lineno}, column {error.colno}: {error.msg}.", position=error.pos)
     except RecursionError:
@@ -33,7 +35,7 @@ def read_object(text: str) -> dict[str, Any] | Misread | None:
 def read_value(text: str) -> tuple[Any, str]:
     """Any JSON value, or a sentence on what is wrong with the text."""
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique), ""
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=unique), ""
     except json.JSONDecodeError as error:
         return None, f"No JSON: line {error.lineno}, column {error.colno}: {error.msg}."
     except RecursionError:
@@ -44,12 +46,3 @@ def read_value(text: str) -> tuple[Any, str]:
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON.")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"The key {twice[:50]!r} is there twice.")
-    return found

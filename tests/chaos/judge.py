@@ -15,8 +15,6 @@ from tests.chaos.stage import LEASE_SECONDS, Stage
 
 WITHIN_SECONDS = LEASE_SECONDS + 15
 """After the fault is over, everything that was accepted before has ended."""
-LOST_WITHIN_SECONDS = 30 + 15
-"""The same where messages were lost: they count as lost after 30 s whatever the lease is (tasks_app.recovery)."""
 WEBHOOKS_WITHIN_SECONDS = 75
 """After the last task: the lease of a request that was cut off, and the longer one of the first two waits."""
 SAID_OFTEN = 20
