@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-JITTER = timedelta(milliseconds=100)
+JITTER = timedelta(milliseconds=50)
 """A difference as small as this is the way of the answer, not the clock."""
+APART = timedelta(seconds=1)
+"""Two processes may be as far apart, amply: what one takes for due the other should not take for too early."""
 _zero: datetime | None = None
 """The database's time when this machine's monotonic clock read 0."""
 
@@ -21,9 +23,10 @@ def now() -> datetime:
     return timezone.now() if _zero is None else _zero + timedelta(seconds=time.monotonic())
 
 
-def look(database_says: datetime) -> None:
-    """Takes over what the database's clock reads this moment."""
+def look(database_says: datetime, *, asked_at: float) -> None:
+    """Takes over what the database's clock read between `asked_at`, on the monotonic clock, and this moment."""
     global _zero
-    zero = database_says - timedelta(seconds=time.monotonic())
-    if _zero is None or abs(zero - _zero) > JITTER:
+    answered_at = time.monotonic()
+    zero = database_says - timedelta(seconds=(asked_at + answered_at) / 2)
+    if _zero is None or abs(zero - _zero) > JITTER + timedelta(seconds=answered_at - asked_at):
         _zero = zero.astimezone(timezone.get_default_timezone())

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 from django.db import connection
 
+from tasks_app import clock
 from tasks_app.models import Task
 
 _TABLE = Task._meta.db_table
@@ -30,12 +31,12 @@ _CLAIM = {
     "postgresql": f"""
 WITH due AS (
     SELECT id FROM {_TABLE}
-    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(now)s
+    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(due)s
     ORDER BY id FOR UPDATE
 )
 {_CLAIM_SET} FROM due WHERE task.id = due.id RETURNING {_QUALIFIED}""",
     "sqlite": f"""
-{_CLAIM_SET} WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND status = 'PENDING' AND run_at <= %(now)s
+{_CLAIM_SET} WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND status = 'PENDING' AND run_at <= %(due)s
 RETURNING {_PLAIN}""",
 }
 
@@ -122,6 +123,8 @@ def claim(
         "alone": len(ids) == 1,
         "worker": worker,
         "now": _time(now),
+        # Who sent the message saw that they were due, by a clock that may be a little ahead of this one.
+        "due": _time(min(max(now, sent_at or now), now + clock.APART)),
         "lease_expires_at": _time(lease_expires_at),
         "sent_at": _time(sent_at),
     }

@@ -116,7 +116,7 @@ def test_entry_points_do_not_import_each_other_and_nothing_below_imports_one() -
 CORE = {
     "models": set(), "signals": set(), "exceptions": set(), "backoff": set(), "background": set(), "broker": set(),
     "shutdown": set(), "clock": set(),
-    "statements": {"models"},
+    "statements": {"clock", "models"},
     "history": {"models", "signals"},
     "pipeline": {"background", "broker", "clock", "models", "statements"},
     "handlers": {"backoff", "exceptions", "handlers"},

@@ -5,6 +5,7 @@ good. Here an answer takes OPTIONS["answer_seconds"] at most; then the connectio
 server is told to end what such a client left behind, so that its locks hold nobody up.
 """
 
+import time
 import types
 from functools import lru_cache
 from typing import Any
@@ -59,7 +60,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super()._configure_connection(connection)  # type: ignore[misc]  # its types do not know it
         milliseconds = str(round((self._answer_seconds or 0) * 1000))
         limit = "set_config('idle_in_transaction_session_timeout', %s, false)"
-        _look(connection.execute(f"SELECT clock_timestamp(), {limit}", [milliseconds]))
+        _look(connection, f"SELECT clock_timestamp(), {limit}", [milliseconds])
         return True
 
     def is_usable(self) -> bool:
@@ -67,11 +68,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.connection is None:
             return False
         try:
-            _look(self.connection.execute("SELECT clock_timestamp()"))
+            _look(self.connection, "SELECT clock_timestamp()")
         except psycopg.Error:
             return False
         return True
 
 
-def _look(answer: Any) -> None:
-    clock.look(answer.fetchone()[0])
+def _look(connection: Any, question: str, parameters: Any = None) -> None:
+    asked_at = time.monotonic()
+    clock.look(connection.execute(question, parameters).fetchone()[0], asked_at=asked_at)

@@ -87,7 +87,7 @@ def test_what_was_taken_is_not_sent_again(receiver: Receiver, delivery: Delivery
 
 
 def test_what_is_not_due_is_not_sent(receiver: Receiver, delivery: Delivery) -> None:
-    deliveries.send(delivery.pk, now=NOW - SECOND)
+    deliveries.send(delivery.pk, now=NOW - 5 * SECOND)
     assert (receiver.requests, fresh(delivery).attempts) == ([], 0)
 
 

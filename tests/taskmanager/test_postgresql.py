@@ -109,7 +109,8 @@ def test_the_time_is_the_databases_whatever_this_machine_says(proxy: Proxy, wron
 
 def test_the_way_of_an_answer_does_not_move_the_clock(wrong_clock: datetime) -> None:
     before = clock._zero
-    clock.look(clock.now() - timedelta(milliseconds=50))
+    clock.look(clock.now() - timedelta(milliseconds=30), asked_at=time.monotonic())
+    clock.look(clock.now() - timedelta(milliseconds=300), asked_at=time.monotonic() - 0.5)
     assert clock._zero == before
-    clock.look(clock.now() - timedelta(seconds=1))
+    clock.look(clock.now() - timedelta(seconds=1), asked_at=time.monotonic())
     assert clock._zero != before

@@ -158,3 +158,12 @@ def test_overlapping_batches_settle_each_attempt_once_while_people_meddle(commit
 
     by_hand = Task.objects.filter(events__what="completed").count()
     assert settled + by_hand == Task.objects.filter(status=TaskStatus.DONE).count()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("ahead", "claimed"), [(0.05, True), (0.9, True), (5, False)])
+def test_a_sender_whose_clock_is_a_little_ahead_is_believed_that_a_task_is_due(ahead: float, claimed: bool) -> None:
+    """Otherwise its message would be used up for nothing."""
+    sent_at = NOW + ahead * SECOND
+    task = submitted(now=sent_at)
+    assert bool(lifecycle.start([task.pk], worker="w1", sent_at=sent_at, now=NOW)) is claimed
