@@ -38,6 +38,9 @@ class Hooks(Receiver):
             if zlib.crc32(f"{self.seed} {key}".encode()) % FAILS == 0 and key not in self._failed:
                 self._failed.add(key)
                 return Answer(500, delay=self.delay)
-            body = json.loads(request.body)
+            try:
+                body = json.loads(request.body)
+            except ValueError:  # half of a request: its sender was killed
+                return Answer(400)
             self.taken[uuid.UUID(body["id"]), body["type"]] += 1
         return Answer(200, delay=self.delay)
