@@ -49,6 +49,7 @@ def orders(seed: int) -> Iterator[Order]:
         starts_in, cancel_after = 0.0, None
         if sort == "long":
             body["payload"]["seconds"] = round(chance.uniform(0.1, 1.0), 2)
+            body["max_attempts"] = 20  # what runs when its server is killed has used one up
         elif sort == "bad":
             body["payload"] = {"no": "message"}
         elif sort == "retry":
