@@ -13,7 +13,9 @@ class Code(NamedTuple):
 
 CODES = {
     "invalid": Code(400, "Fields or parameters are not valid; `errors` names each", "Correct them"),
-    "parse_error": Code(400, "The body is no JSON", "Send UTF-8 JSON without NaN and Infinity"),
+    "parse_error": Code(
+        400, "The body is no JSON", "Send UTF-8 JSON without NaN, Infinity, and without a key twice in one object"
+    ),
     "bad_request": Code(
         400, "The request is malformed, or its Host is none of this server's names", "See ALLOWED_HOSTS"
     ),
