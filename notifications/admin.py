@@ -33,9 +33,9 @@ class AttemptInline(ReadOnlyInline):
 class DeliveryAdmin(ReadOnlyAdmin):
     """One event for one receiver, and where it stands and why."""
 
-    list_display = ["created_at", "event_type", "task", "receiver", "status", "attempts", "next_attempt_at", "reason"]
-    list_filter = ["status", "receiver", "created_at"]
-    list_select_related = ["event"]
+    list_display = ["created_at", "event_type", "task", "endpoint", "status", "attempts", "next_attempt_at", "reason"]
+    list_filter = ["status", "endpoint__source", "created_at"]
+    list_select_related = ["event", "endpoint"]
     search_fields = ["event__task_id"]
     search_help_text = "A task's id"
     inlines = [AttemptInline]

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from notifications import payloads, signing
+from notifications import payloads, sealed, signing
 
 
 @register
@@ -23,7 +23,12 @@ def webhook_settings(**_: Any) -> list[CheckMessage]:
             signing.sign([settings.WEBHOOK_URL_SECRET], "evt_check", 0, b"")
         except ValueError as error:
             found.append(Error(f"WEBHOOK_URL_SECRET: {error}", id="notifications.E002"))
-    elif settings.WEBHOOK_URL:
+    if settings.WEBHOOK_ENCRYPTION_KEYS:
+        try:
+            sealed.check(settings.WEBHOOK_ENCRYPTION_KEYS)
+        except ValueError as error:
+            found.append(Error(f"WEBHOOK_ENCRYPTION_KEYS: {error}", id="notifications.E003"))
+    if settings.WEBHOOK_URL and not settings.WEBHOOK_URL_SECRET:
         found.append(Warning("WEBHOOK_URL is told without a signature.", id="notifications.W001",
                              hint="Set WEBHOOK_URL_SECRET (whsec_…) so that the receiver can tell who is calling."))  # fmt: skip
     return found

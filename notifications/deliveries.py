@@ -1,8 +1,12 @@
 """The way of a delivery: claim → send → record → decide on the next try. The database is the clock.
 
 PENDING → SENDING (leased, the attempt written down) → DELIVERED, or PENDING again with the next time and the reason, or
-FAILED once the schedule is used up, or BLOCKED where the address may not be reached. At-least-once: a lease that expires
-is an attempt whose end nobody saw, and it is made again.
+FAILED once the schedule is used up, or BLOCKED where the address may not be reached. HELD while its endpoint is paused or
+disabled; CANCELLED by a person. At-least-once: a lease that expires is an attempt whose end nobody saw, and it is made
+again.
+
+Whoever has ended one request to an endpoint takes the next that is due there. So a claim that finds the endpoint busy
+needs no queue: it leaves its delivery to those who are at it.
 """
 
 import json
@@ -17,19 +21,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from notifications import sender, signing
-from notifications.models import Delivery, DeliveryAttempt
+from notifications import breaker, endpoints, sender, wire
+from notifications.models import Delivery, DeliveryAttempt, Endpoint
+from notifications.outbox import TEST
 from notifications.sender import Exchange
-from notifications.targets import EgressPolicy
 from tasks_app import clock
 
 logger = logging.getLogger(__name__)
 
-SCHEDULE = (5, 30, 120, 600, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""Seconds from one failed attempt to the next: 12 attempts in 75 h 42 min."""
 JITTER = 0.2
-LIFETIME = timedelta(hours=80)
-"""From the event to giving up; the retries of the schedule end before."""
 LEASE_MARGIN = timedelta(seconds=15)
 BUSY_WAIT = 60
 MOST_ASKED = 600
@@ -42,30 +42,36 @@ def due(now: datetime) -> QuerySet[Delivery]:
     return Delivery.objects.filter(status=Status.PENDING, next_attempt_at__lte=now)
 
 
-def send_for_tasks(task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-    """Sends what is due for these tasks. Begins none after a second; returns the ids of what is left."""
+def waiting_endpoints(task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """The endpoints that something is due for, of what is to be told of these tasks; each once."""
+    rows = due(clock.now() + clock.APART).filter(event__task_id__in=task_ids).order_by("pk")
+    return list(dict.fromkeys(rows.values_list("endpoint_id", flat=True)))
+
+
+def drain(endpoint_id: uuid.UUID) -> bool:
+    """Sends what is due for an endpoint, one after the other. Begins none after a second; True: more is due."""
     started = time.monotonic()
-    waiting = list(
-        due(clock.now() + clock.APART).filter(event__task_id__in=task_ids).order_by("pk").values_list("pk", flat=True)
-    )
-    while waiting and time.monotonic() - started < CALL_SECONDS:
-        send(waiting.pop(0))
-    return waiting
+    while time.monotonic() - started < CALL_SECONDS:
+        if not _send(endpoint_id):
+            return False
+    return due(clock.now()).filter(endpoint_id=endpoint_id).exists()
 
 
 def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
-    """Makes one attempt if the delivery is due and nobody else is at it."""
-    claimed = _claim(delivery_id, now=now or clock.now())
+    """Makes one attempt if the delivery is due, its endpoint may be told, and nobody else is at it."""
+    endpoint_id = Delivery.objects.filter(pk=delivery_id).values_list("endpoint_id", flat=True).first()
+    if endpoint_id is not None:
+        _send(endpoint_id, delivery_id, now=now)
+
+
+def _send(endpoint_id: uuid.UUID, delivery_id: uuid.UUID | None = None, *, now: datetime | None = None) -> bool:
+    claimed = _claim(endpoint_id, delivery_id, now=now or clock.now())
     if claimed is None:
-        return
+        return False
     delivery, attempt = claimed
     if not connection.in_atomic_block:
         connection.close()  # held across the request it would starve the others of the pool
-    try:
-        exchange = _exchange(delivery, attempt)
-    except ValueError as error:  # a key that is gone or malformed: said in the log of attempts, and replayable
-        message = "This server's settings do not allow it to be signed and sent."
-        exchange = Exchange(error_code="blocked", error_message=message, error_detail=str(error))
+    exchange = wire.exchange(delivery, attempt)
     _record(delivery, attempt, exchange, now=clock.now())
     if exchange.succeeded:
         logger.info("Notified task_id=%s type=%s title=%r status=%s", delivery.event.task_id, delivery.event.type,
@@ -73,9 +79,12 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
     else:
         logger.warning("Not notified task_id=%s type=%s attempt=%d: %s", delivery.event.task_id, delivery.event.type,
                        delivery.attempts, delivery.reason)  # fmt: skip
+    return True
 
 
-def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | None = None) -> bool:
+def replay(
+    delivery_id: uuid.UUID, *, who: str, why: str = "", trigger: str = "manual", now: datetime | None = None
+) -> bool:
     """Sends a delivery again from the start of its schedule; a pending one is only brought forward.
 
     The sweep picks it up. False: it is being sent right now, or is gone.
@@ -87,9 +96,9 @@ def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | N
             return False
         if delivery.status != Status.PENDING:
             delivery.attempts_uncounted = delivery.attempts
-            delivery.expires_at = now + LIFETIME
+            delivery.expires_at = now + Delivery.LIFETIME
         delivery.status, delivery.finished_at, delivery.next_attempt_at = Status.PENDING, None, now
-        delivery.trigger, delivery.woken_at = "manual", None
+        delivery.trigger, delivery.woken_at = trigger, None
         delivery.asked_by = (who + (f": {why}" if why else ""))[:MOST_ASKED]
         delivery.reason = f"Sent again by {delivery.asked_by}"
         delivery.save(update_fields=[
@@ -97,6 +106,22 @@ def replay(delivery_id: uuid.UUID, *, who: str, why: str = "", now: datetime | N
             "asked_by",
         ])  # fmt: skip
     return True
+
+
+def cancel(delivery_id: uuid.UUID, *, who: str, now: datetime | None = None) -> bool:
+    """Gives up one that waits or is held. False: it is being sent, has ended, or is gone."""
+    waits = Delivery.objects.filter(pk=delivery_id, status__in=[Status.PENDING, Status.HELD])
+    fields = {"status": Status.CANCELLED, "next_attempt_at": None, "finished_at": now or clock.now()}
+    return bool(waits.update(**fields, reason=f"Cancelled by {who}"))
+
+
+def expire(*, now: datetime, limit: int = 500) -> int:
+    """Gives up what could not be sent in time, since its endpoint had to wait too long. Returns how many."""
+    late = due(now).filter(expires_at__lt=now).values_list("pk", flat=True)[:limit]
+    rows = due(now).filter(pk__in=list(late))
+    return rows.update(
+        status=Status.FAILED, next_attempt_at=None, finished_at=now, reason="Expired before it was sent."
+    )
 
 
 def interrupted(*, now: datetime, limit: int = 100) -> int:
@@ -116,56 +141,50 @@ def interrupted(*, now: datetime, limit: int = 100) -> int:
     return len(rows)
 
 
-def _claim(delivery_id: uuid.UUID, *, now: datetime) -> tuple[Delivery, DeliveryAttempt] | None:
+def _claim(
+    endpoint_id: uuid.UUID, delivery_id: uuid.UUID | None, *, now: datetime
+) -> tuple[Delivery, DeliveryAttempt] | None:
     with transaction.atomic():
-        # Whoever planned it may have a clock that is a little ahead of this one.
-        rows = due(now + clock.APART).select_for_update(of=("self",)).select_related("event")
-        delivery = rows.filter(pk=delivery_id).first()
-        if delivery is None:
+        # Locked, so that two senders count those in flight one after the other. Plans, which refer to it, go on.
+        endpoint = Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint_id).first()
+        if endpoint is None:
             return None
+        # Whoever planned it may have a clock that is a little ahead of this one.
+        rows = due(now + clock.APART).filter(endpoint=endpoint)
+        if delivery_id is not None:
+            rows = rows.filter(pk=delivery_id)
+        locked = rows.select_for_update(of=("self",), skip_locked=connection.features.has_select_for_update_skip_locked)
+        delivery = locked.select_related("event").order_by("next_attempt_at", "pk").first()
+        if delivery is None or (delivery.trigger != TEST and not _may_send(endpoint, now=now)):
+            return None
+        delivery.endpoint = endpoint
+        delivery.url = wire.url_of(delivery)
         delivery.status, delivery.next_attempt_at = Status.SENDING, None
         delivery.attempts += 1
         trigger, delivery.trigger = delivery.trigger, "auto"
         delivery.lease_expires_at = now + timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
         asked_by, delivery.asked_by = delivery.asked_by, ""
         delivery.save(
-            update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger", "asked_by"]
+            update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger", "asked_by", "url"]
         )
         attempt = DeliveryAttempt(
-            delivery=delivery, number=delivery.attempts, trigger=trigger, asked_by=asked_by, started_at=now
-        )
+            delivery=delivery, endpoint=endpoint, number=delivery.attempts, trigger=trigger, asked_by=asked_by, started_at=now
+        )  # fmt: skip
         attempt.save(force_insert=True)
         return delivery, attempt
 
 
-def _exchange(delivery: Delivery, attempt: DeliveryAttempt) -> Exchange:
-    event = delivery.event
-    default = delivery.receiver == Delivery.Receiver.DEFAULT
-    body = (event.flat_body if default else event.body).encode()
-    at = int(clock.now().timestamp())
-    headers = {
-        "content-type": "application/json",
-        "user-agent": f"Taskmanager-Webhooks/{settings.VERSION}",
-        "webhook-id": event.webhook_id,
-        "webhook-timestamp": str(at),
-        "x-taskmanager-event": event.type,
-        "x-taskmanager-delivery": str(delivery.pk),
-        "x-taskmanager-attempt": str(attempt.number),
-    }
-    if secret := _secret(delivery):
-        headers["webhook-signature"] = signing.sign([secret], event.webhook_id, at, body)
-    # The operator's own address is read anew: mending a wrong WEBHOOK_URL mends what waits.
-    url = settings.WEBHOOK_URL or delivery.url if default else delivery.url
-    return sender.send(
-        url, body=body, headers=headers, policy=EgressPolicy.from_settings(),
-        deadline_seconds=settings.WEBHOOK_DEADLINE_SECONDS, ca_bundle=settings.WEBHOOK_CA_BUNDLE,
-    )  # fmt: skip
-
-
-def _secret(delivery: Delivery) -> str:
-    if delivery.receiver == Delivery.Receiver.DEFAULT:
-        return str(settings.WEBHOOK_URL_SECRET)
-    return signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, str(delivery.event.owner_id or "nobody"))
+def _may_send(endpoint: Endpoint, *, now: datetime) -> bool:
+    """Whether one more may go there now. If not, what is due is held, or waits as long as the endpoint must."""
+    waits = due(now + clock.APART).filter(endpoint=endpoint).exclude(trigger=TEST)
+    if endpoint.state != Endpoint.State.ENABLED:
+        waits.update(status=Status.HELD, next_attempt_at=None, reason=f"The endpoint is {endpoint.state}.")
+        return False
+    if endpoint.not_before and endpoint.not_before > now + clock.APART:
+        waits.update(next_attempt_at=endpoint.not_before, woken_at=None, reason=endpoint.not_before_reason)
+        return False
+    in_flight = Delivery.objects.filter(endpoint=endpoint, status=Status.SENDING, lease_expires_at__gt=now)
+    return in_flight.count() < breaker.most_in_flight(endpoint)
 
 
 def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> None:
@@ -177,17 +196,46 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *,
     attempt.peer, attempt.response_headers = exchange.peer_ip, exchange.response_headers
     attempt.response_excerpt = exchange.response_excerpt.replace("\0", "")
     with transaction.atomic():
-        attempt.save()
-        mine = Delivery.objects.select_for_update().filter(status=Status.SENDING, attempts=attempt.number)
-        if mine.filter(pk=delivery.pk).first() is None:  # locked: exists() would not
-            return  # the lease expired meanwhile: whoever has it now decides
+        fares = _fares(delivery, attempt, exchange, now=now)
+        # Locked: exists() would not. Gone, or its lease expired: whoever has it now decides.
+        sending = Delivery.objects.select_for_update().filter(status=Status.SENDING, attempts=attempt.number)
+        is_mine = sending.filter(pk=delivery.pk).first() is not None
+        if is_mine or DeliveryAttempt.objects.filter(pk=attempt.pk).exists():
+            attempt.save(force_update=True)
+        if not is_mine:
+            return
         if exchange.succeeded:
             _finish(delivery, Status.DELIVERED, now=now, why=f"Answered {exchange.status}")
         elif exchange.error_code in ("blocked", "invalid_url"):
             _finish(delivery, Status.BLOCKED, now=now, why=exchange.error_message)
+        elif attempt.trigger == TEST:
+            _finish(delivery, Status.FAILED, now=now, why=f"The test failed: {_what(exchange)}")
+        elif exchange.status == 410 and fares.source != Endpoint.Source.DEFAULT:
+            _finish(delivery, Status.FAILED, now=now, why="Given up: answered 410 (gone)")
+            if fares.source == Endpoint.Source.ENDPOINT:
+                endpoints.disable(fares, "It answered 410 (gone).", who="", now=now)
         else:
             wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, exchange, now=now)
             _retry(delivery, now=now, wait=wait, why=why)
+
+
+def _fares(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> Endpoint:
+    """Writes down how the endpoint fares, where that is news. Locks it before the delivery, as a claim does."""
+    endpoint = delivery.endpoint
+    if exchange.succeeded and not breaker.is_news(endpoint, now):
+        return endpoint
+    if exchange.error_code in ("blocked", "invalid_url") or (attempt.trigger == TEST and not exchange.succeeded):
+        return endpoint
+    locked = Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint.pk).first()
+    if locked is None:
+        return endpoint
+    if exchange.succeeded:
+        breaker.succeeded(locked, now=now)
+    else:
+        breaker.failed(locked, exchange, now=now)
+        endpoints.tell_of_failing(locked, now=now)
+    locked.save(update_fields=breaker.FIELDS)
+    return locked
 
 
 def next_wait(
@@ -198,15 +246,22 @@ def next_wait(
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> tuple[float | None, str]:
     """Seconds until the next attempt (None: there is none) and the reason in words."""
-    what = f"answered {exchange.status}" if exchange.status else exchange.error_message or exchange.error_code
-    if attempts > len(SCHEDULE):
+    what, schedule = _what(exchange), settings.WEBHOOK_RETRY_SECONDS
+    if attempts > len(schedule):
         return None, f"Given up after {attempts} attempts: {what}"
-    wait = SCHEDULE[attempts - 1] * uniform(1 - JITTER, 1 + JITTER)
+    wait = schedule[attempts - 1] * uniform(1 - JITTER, 1 + JITTER)
     if exchange.status in (429, 502, 504) or exchange.error_code == "timeout":
         wait = max(wait, BUSY_WAIT)
     if exchange.status in (429, 503):
         wait = max(wait, sender.seconds_until_retry(exchange.response_headers.get("retry-after", ""), now=now))
     return wait, f"Waits {wait:.0f} s: {what}"
+
+
+def _what(exchange: Exchange) -> str:
+    if exchange.status:
+        moved = exchange.response_headers.get("location-host", "")
+        return f"answered {exchange.status}" + (f", which is not followed, to {moved}" if moved else "")
+    return exchange.error_message or exchange.error_code
 
 
 def _retry(delivery: Delivery, *, now: datetime, wait: float | None, why: str) -> None:
@@ -226,4 +281,4 @@ def _finish(delivery: Delivery, status: Delivery.Status, *, now: datetime, why: 
 
 
 def _title(delivery: Delivery) -> str:
-    return str(json.loads(delivery.event.body)["data"]["title"])
+    return str(json.loads(delivery.event.body)["data"].get("title", ""))

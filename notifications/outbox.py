@@ -1,48 +1,140 @@
 """Promises webhooks in the same transaction that records the fact: either both are committed, or neither."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from notifications import payloads
-from notifications.deliveries import LIFETIME
-from notifications.models import Delivery, Event
-from tasks_app.models import TaskEvent
+from notifications.models import Delivery, Endpoint, Event
+from notifications.targets import Origin, TargetRefused
+from tasks_app.models import Task, TaskEvent
+
+Source, State = Endpoint.Source, Endpoint.State
+TEST = "test"
+HEAD_START = timedelta(seconds=3)
+"""What no chain sends is due a little before now, so that the next sweep takes it."""
 
 
 def plan(events: Sequence[TaskEvent], **_: Any) -> None:
     """Receiver of `task_recorded`: writes an Event and its Deliveries for whatever somebody wants to hear."""
+    told = [event for event in events if payloads.event_type(event.what)]
+    if not told:
+        return
+    keys = {event: _keys(event) for event in told}
+    own, by_key = _endpoints(told, {key: row for found in keys.values() for key, (row, _url) in found.items()})
     planned: list[Event] = []
     deliveries: list[Delivery] = []
-    for event in events:
-        receivers = _receivers(event)
+    for event in told:
+        kind = payloads.event_type(event.what)
+        receivers = [(by_key[key], url) for key, (_row, url) in keys[event].items()]
+        receivers += [
+            (endpoint, endpoint.url)
+            for endpoint in own
+            if endpoint.owner_id == event.task.owner_id and wants(endpoint, kind, event.task)
+        ]
         if not receivers:
             continue
-        body, flat_body = payloads.webhook_bodies(event)
-        row = Event(
-            type=payloads.event_type(event.what), task_id=event.task.pk, owner_id=event.task.owner_id,
-            sequence=event.version, created_at=event.at, body=body,
-            flat_body=flat_body if Delivery.Receiver.DEFAULT in receivers else "",
-        )  # fmt: skip
+        bodies = payloads.webhook_bodies(
+            event,
+            flat=any(endpoint.source == Source.DEFAULT for endpoint, _url in receivers),
+            result=any(endpoint.include_result for endpoint, _url in receivers),
+        )
+        row = Event(type=kind, task_id=event.task.pk, owner_id=event.task.owner_id, sequence=event.version,
+                    created_at=event.at, **bodies)  # fmt: skip
         planned.append(row)
-        deliveries += [
-            Delivery(event=row, receiver=receiver, url=url, created_at=event.at, next_attempt_at=event.at,
-                     expires_at=event.at + LIFETIME)
-            for receiver, url in receivers.items()
-        ]  # fmt: skip
+        deliveries += [delivery_for(row, endpoint, url=url) for endpoint, url in receivers]
     if planned:
         Event.objects.bulk_create(planned)
         Delivery.objects.bulk_create(deliveries)
 
 
-def _receivers(event: TaskEvent) -> dict[str, str]:
-    """Receiver → URL for one event."""
-    kind = payloads.event_type(event.what)
-    found: dict[str, str] = {}
-    if kind and settings.WEBHOOK_URL and any(fnmatchcase(kind, pattern) for pattern in settings.WEBHOOK_EVENTS):
-        found[Delivery.Receiver.DEFAULT] = settings.WEBHOOK_URL
-    if kind in payloads.FINAL_TYPES and event.task.callback_url:
-        found[Delivery.Receiver.CALLBACK] = event.task.callback_url
+def promise(
+    event: Event, receivers: Iterable[Endpoint], *, trigger: str = "auto", asked_by: str = ""
+) -> list[Delivery]:
+    """Saves an event that is of no task, and a delivery for each receiver; nothing if there is none."""
+    planned = [
+        delivery_for(event, endpoint, url=endpoint.url, trigger=trigger, asked_by=asked_by) for endpoint in receivers
+    ]
+    if planned:
+        event.save(force_insert=True)
+        Delivery.objects.bulk_create(planned)
+    return planned
+
+
+def delivery_for(event: Event, endpoint: Endpoint, *, url: str, trigger: str = "auto", asked_by: str = "") -> Delivery:
+    """A delivery, not saved yet: held where its endpoint is paused or disabled, unless it is a test."""
+    at = event.created_at
+    delivery = Delivery(event=event, endpoint=endpoint, url=url, created_at=at, expires_at=at + Delivery.LIFETIME,
+                        next_attempt_at=at, trigger=trigger, asked_by=asked_by)  # fmt: skip
+    if event.task_id is None:
+        delivery.next_attempt_at = at - HEAD_START
+    if endpoint.state != State.ENABLED and trigger != TEST:
+        delivery.status, delivery.next_attempt_at = Delivery.Status.HELD, None
+        delivery.reason = f"The endpoint is {endpoint.state}."
+    return delivery
+
+
+def wants(endpoint: Endpoint, event_type: str, task: Task | None = None) -> bool:
+    """Whether the endpoint asked to hear of this."""
+    if not any(fnmatchcase(event_type, pattern) for pattern in endpoint.event_types):
+        return False
+    if task is None:
+        return True
+    return (
+        (not endpoint.kinds or task.kind in endpoint.kinds)
+        and (not endpoint.tags or not set(endpoint.tags).isdisjoint(task.tags))
+        and all(
+            name in task.metadata and _same(task.metadata[name], value) for name, value in endpoint.metadata.items()
+        )
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON has it: true is not 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _keys(event: TaskEvent) -> dict[str, tuple[Endpoint, str]]:
+    """Of the receivers that nobody made: key → the row it is kept under, and where this event goes."""
+    kind, task = payloads.event_type(event.what), event.task
+    state = {"state_changed_at": event.at, "created_at": event.at, "updated_at": event.at}
+    found: dict[str, tuple[Endpoint, str]] = {}
+    if settings.WEBHOOK_URL and any(fnmatchcase(kind, pattern) for pattern in settings.WEBHOOK_EVENTS):
+        found["default"] = Endpoint(source=Source.DEFAULT, key="default", **state), settings.WEBHOOK_URL
+    if kind in payloads.FINAL_TYPES and task.callback_url:
+        origin = _origin(task.callback_url)
+        key = f"callback {task.owner_id or 'nobody'} {origin}"
+        row = Endpoint(source=Source.CALLBACK, key=key, owner_id=task.owner_id, url=origin, **state)
+        found[key] = row, task.callback_url
     return found
+
+
+def _origin(url: str) -> str:
+    try:
+        origin = Origin.parse(url)
+    except TargetRefused:  # was checked when it came in; whatever it is now, the sender says it
+        return url[:1000]
+    return f"{origin.scheme}://{origin.host}:{origin.port}"
+
+
+def _endpoints(events: Sequence[TaskEvent], rows: dict[str, Endpoint]) -> tuple[list[Endpoint], dict[str, Endpoint]]:
+    """The endpoints that the tasks' owners made, and those of these keys, made where they are missing."""
+    owners = {event.task.owner_id for event in events} - {None}
+    found = list(
+        Endpoint.objects.filter(Q(source=Source.ENDPOINT, owner_id__in=owners, deleted_at=None) | Q(key__in=rows))
+    )
+    by_key = {str(endpoint.key): endpoint for endpoint in found if endpoint.key}
+    if missing := sorted(rows.keys() - by_key.keys()):  # in one order, so that two transactions do not deadlock
+        Endpoint.objects.bulk_create([rows[key] for key in missing], ignore_conflicts=True)
+        by_key |= {str(endpoint.key): endpoint for endpoint in Endpoint.objects.filter(key__in=missing)}
+    return [endpoint for endpoint in found if endpoint.source == Source.ENDPOINT], by_key
+
+
+def of_task(task_id: uuid.UUID) -> Any:
+    """The deliveries of one task, with what is shown of them."""
+    return Delivery.objects.filter(event__task_id=task_id).select_related("event", "endpoint")

@@ -1,6 +1,7 @@
 """The JSON that receivers read: webhook bodies, and the plain events of `task.topic`, `task.status` and `/ws`."""
 
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,10 @@ EVENT_TYPES = {
     What.DELETED: "task.deleted",
 }
 FINAL_TYPES = frozenset({"task.completed", "task.failed", "task.cancelled"})
-MAX_BODY_BYTES = 262_144
+PING, DISABLED = "ping", "webhook.endpoint.disabled"
+MAX_BODY_BYTES, LARGE_BODY_BYTES, MAX_RESULT_BYTES = 262_144, 20_480, 8192
+
+logger = logging.getLogger(__name__)
 
 
 def event_type(what: str) -> str:
@@ -30,26 +34,38 @@ def event_type(what: str) -> str:
     return EVENT_TYPES.get(What(what), "") if what in What.values else ""
 
 
-def webhook_bodies(event: TaskEvent) -> tuple[str, str]:
-    """Two compact JSON texts for one event: the standard envelope, and the same with the task at the top level.
+def webhook_bodies(event: TaskEvent, *, flat: bool = False, result: bool = False) -> dict[str, str]:
+    """Compact JSON texts for one event: `body`, the standard envelope, and where asked for `flat_body`, the same with
+    the task at the top level, and `result_body`, the same with the task's result if it is small.
 
-    Both stay below 256 KiB: a larger one goes without description and metadata, and says so in `omitted`.
+    All stay below 256 KiB: a larger one goes without description and metadata, and says so in `omitted`.
     """
-    task = event.task
-    data = _data(event)
+    task, data = event.task, _data(event)
+    head = {"type": event_type(event.what), "timestamp": event.at, "sequence": event.version}
     for omitted in ([], ["description", "metadata"]):
         kept = {name: value for name, value in data.items() if name not in omitted}
         if omitted:
             kept["omitted"] = omitted
-        head = {"type": event_type(event.what), "timestamp": event.at, "sequence": event.version}
-        body = _compact({**head, "data": kept})
-        flat = _compact({**head, **kept, "task_id": task.pk, "done": task.done})
-        if max(len(body.encode()), len(flat.encode())) <= MAX_BODY_BYTES:
+        bodies = {"body": _compact({**head, "data": kept})}
+        if flat:
+            bodies["flat_body"] = _compact({**head, **kept, "task_id": task.pk, "done": task.done})
+        if result and "result_omitted" in kept and len(_compact(task.result).encode()) <= MAX_RESULT_BYTES:
+            given = {name: value for name, value in kept.items() if name not in ("result_omitted", "result_url")}
+            bodies["result_body"] = _compact({**head, "data": {**given, "result": task.result}})
+        largest = max(len(body.encode()) for body in bodies.values())
+        if largest <= MAX_BODY_BYTES:
             break
-    return body, flat
+    if largest > LARGE_BODY_BYTES:
+        logger.warning("The webhook body of task %s (%s) has %d bytes.", task.pk, head["type"], largest)
+    return bodies
 
 
-def _compact(value: dict[str, Any]) -> str:
+def plain_body(kind: str, at: datetime, data: dict[str, Any]) -> str:
+    """The body of an event that is of no task."""
+    return _compact({"type": kind, "timestamp": at, "sequence": 0, "data": data})
+
+
+def _compact(value: Any) -> str:
     # Not orjson: it refuses whole numbers over 64 bits, which metadata may hold (PostgreSQL makes one of 1e30); an
     # exception here would undo the end of the task, again and again.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text)

@@ -2,14 +2,15 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
 from django.db.models import Q
 
-from notifications import deliveries
-from notifications.models import Delivery, Event
-from notifications.tasks import send_delivery
+from notifications import breaker, deliveries, endpoints, replays
+from notifications.models import Delivery, Endpoint, Event
+from notifications.tasks import send_to_endpoint
 from tasks_app import broker, clock
 
 logger = logging.getLogger(__name__)
@@ -23,19 +24,22 @@ def sweep(*, now: datetime | None = None) -> None:
     """One round. A bounded amount of work."""
     now = now or clock.now()
     deliveries.interrupted(now=now)
+    deliveries.expire(now=now)
+    replays.carry_on(now=now)
     wake(now=now)
     forget_old(now=now)
 
 
 def wake(*, now: datetime) -> int:
-    """Sends a message for each delivery that is due and has none under way. Returns how many."""
+    """Sends messages for the endpoints of deliveries that are due and have none under way. Returns how many deliveries."""
     # A first attempt is the chain's; it gets a moment. A wake-up that led nowhere is repeated.
     forgotten = Q(woken_at=None, attempts__gt=0) | Q(woken_at=None, next_attempt_at__lt=now - CHAIN_FIRST)
     lost = Q(woken_at__lt=now - WOKEN_AGAIN)
-    ids = list(
-        deliveries.due(now).filter(forgotten | lost).order_by("next_attempt_at").values_list("pk", flat=True)[:MOST]
-    )
-    if not ids:
+    rows = deliveries.due(now).filter(forgotten | lost).order_by("next_attempt_at")
+    waiting: dict[Any, list[Any]] = {}
+    for delivery_id, endpoint_id in rows.values_list("pk", "endpoint_id")[:MOST]:
+        waiting.setdefault(endpoint_id, []).append(delivery_id)
+    if not waiting:
         return 0
     sent = []
     try:
@@ -43,11 +47,12 @@ def wake(*, now: datetime) -> int:
         with broker.connect() as connection:
             broker.declare(connection)
             producer = current_app.amqp.Producer(connection)
-            for delivery_id in ids:
-                send_delivery.apply_async((str(delivery_id),), producer=producer)
-                sent.append(delivery_id)
+            for endpoint in Endpoint.objects.filter(pk__in=waiting):
+                for _ in range(min(len(waiting[endpoint.pk]), breaker.most_in_flight(endpoint))):
+                    send_to_endpoint.apply_async((str(endpoint.pk),), producer=producer)
+                sent += waiting[endpoint.pk]
     except Exception as error:  # the broker is away: the next round tries again
-        logger.warning("Cannot wake the notifier for %d deliveries: %s", len(ids) - len(sent), error)
+        logger.warning("Cannot wake the notifier for %d endpoints: %s", len(waiting), error)
     # Only what still waits for this: one that was tried meanwhile waits for its next time, and a wake-up of its own.
     deliveries.due(now).filter(pk__in=sent).update(woken_at=now)
     return len(sent)
@@ -66,8 +71,13 @@ def expire_leases(*, now: datetime) -> None:
 
 
 def forget_old(*, now: datetime) -> int:
-    """Deletes events past their retention with their deliveries. Returns how many."""
+    """Deletes events past their retention with their deliveries, and the bodies of older ones. Returns how many events."""
     old = Event.objects.filter(created_at__lt=now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS))
     ids = list(old.order_by("created_at").values_list("pk", flat=True)[:BATCH])
     Event.objects.filter(pk__in=ids).delete()
+    unkept = now - timedelta(days=settings.WEBHOOK_PAYLOAD_DAYS)
+    if settings.WEBHOOK_PAYLOAD_DAYS < settings.WEBHOOK_RETENTION_DAYS:
+        bare = Event.objects.filter(created_at__lt=unkept).exclude(body="").values_list("pk", flat=True)[:BATCH]
+        Event.objects.filter(pk__in=list(bare)).update(body="", flat_body="", result_body="")
+    endpoints.sweep_deleted(now=now)
     return len(ids)

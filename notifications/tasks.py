@@ -11,15 +11,22 @@ from notifications import deliveries
 
 @shared_task(name="notifications.send_webhooks", typing=False)
 def send_webhooks(*arguments: Any, **options: Any) -> None:
-    """Last link of the pipeline: sends what is due for these tasks; what a second does not suffice for, one by one."""
-    for delivery_id in deliveries.send_for_tasks(_read(_keys, arguments, options)):
-        send_delivery.delay(str(delivery_id))
+    """Last link of the pipeline: sends what is due for these tasks. One endpoint here, the others by messages of their own,
+    so that none waits for another."""
+    waiting = deliveries.waiting_endpoints(_read(_keys, arguments, options))
+    for endpoint_id in waiting[1:]:
+        send_to_endpoint.delay(str(endpoint_id))
+    for endpoint_id in waiting[:1]:
+        if deliveries.drain(endpoint_id):
+            send_to_endpoint.delay(str(endpoint_id))
 
 
-@shared_task(name="notifications.send_delivery", typing=False)
-def send_delivery(*arguments: Any, **options: Any) -> None:
-    """Makes one attempt at one delivery, if it is due."""
-    deliveries.send(_read(uuid.UUID, arguments, options))
+@shared_task(name="notifications.send_to_endpoint", typing=False)
+def send_to_endpoint(*arguments: Any, **options: Any) -> None:
+    """Sends what is due for one endpoint; after a second the rest has a message of its own."""
+    endpoint_id = _read(uuid.UUID, arguments, options)
+    if deliveries.drain(endpoint_id):
+        send_to_endpoint.delay(str(endpoint_id))
 
 
 def _keys(ids: list[str]) -> list[uuid.UUID]:

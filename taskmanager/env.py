@@ -83,6 +83,14 @@ def words(name: str, *, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default=default).split(",") if word.strip()]
 
 
+def whole_numbers(name: str, *, default: str, minimum: int, maximum: int) -> list[int]:
+    """Numbers with commas between them, at least one."""
+    found = words(name, default=default)
+    if not found or not all(word.isascii() and word.isdigit() and minimum <= int(word) <= maximum for word in found):
+        raise ImproperlyConfigured(f"{name} is a list of whole numbers from {minimum} to {maximum}, with commas.")
+    return [int(word) for word in found]
+
+
 def choice(name: str, *options: str, default: str) -> str:
     """One of a few words."""
     value = text(name, default=default).lower()
@@ -126,6 +134,11 @@ def kept_secret(name: str, *, directory: Path | None, make: Callable[[], str]) -
 def random_key() -> str:
     """64 random bytes as URL-safe text."""
     return secrets.token_urlsafe(64)
+
+
+def random_encryption_key() -> str:
+    """A key for Fernet: 32 random bytes in URL-safe base64."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
 def random_webhook_secret() -> str:

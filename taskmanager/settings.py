@@ -318,6 +318,15 @@ WEBHOOK_URL = env.url("WEBHOOK_URL", schemes=("http", "https"))
 WEBHOOK_EVENTS = env.words("WEBHOOK_EVENTS", default="task.completed")
 WEBHOOK_URL_SECRET = env.kept_secret("WEBHOOK_URL_SECRET", directory=_SECRETS_DIR, make=env.random_webhook_secret)
 WEBHOOK_SIGNING_KEY = env.kept_secret("WEBHOOK_SIGNING_KEY", directory=_SECRETS_DIR, make=env.random_key)
+WEBHOOK_ENCRYPTION_KEYS = env.kept_secret(  # several, newest first, with commas between them
+    "WEBHOOK_ENCRYPTION_KEYS", directory=_SECRETS_DIR, make=env.random_encryption_key
+)
+WEBHOOK_ENDPOINTS_MOST = env.integer("WEBHOOK_ENDPOINTS_MOST", default=50, minimum=0, maximum=10_000)  # of one owner
+WEBHOOK_IN_FLIGHT = env.integer("WEBHOOK_IN_FLIGHT", default=5, minimum=1, maximum=1000)  # requests to one endpoint
+WEBHOOK_RETRY_SECONDS = env.whole_numbers(
+    "WEBHOOK_RETRY_SECONDS", default="5,30,120,600,1800,7200,18000,36000,50400,72000,86400", minimum=1, maximum=604_800
+)
+"""From one failed attempt to the next, 12 attempts in 75 h 42 min, then it is given up."""
 WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_DENIED_HOSTS = env.words("WEBHOOK_DENIED_HOSTS")
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", default=False)
@@ -326,6 +335,9 @@ WEBHOOK_ALLOW_LOOPBACK = STANDALONE and _is_loopback(HOST)  # others must not re
 WEBHOOK_CA_BUNDLE = env.text("WEBHOOK_CA_BUNDLE")
 WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, maximum=30)
 WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", default=30, minimum=4, maximum=36_500)
+WEBHOOK_PAYLOAD_DAYS = env.integer(  # bodies may go before the log of their deliveries
+    "WEBHOOK_PAYLOAD_DAYS", default=WEBHOOK_RETENTION_DAYS, minimum=4, maximum=WEBHOOK_RETENTION_DAYS
+)
 
 TASK_TOPIC = bool(RABBITMQ_URL)  # plain JSON events for other services: only where other services can listen
 

@@ -47,7 +47,7 @@ class TaskDeliveries(APIView):
         task = access.tasks().filter(pk=_id(task_id)).first()
         if task is None:
             raise TaskNotFound
-        rows = Delivery.objects.filter(event__task_id=task.pk).select_related("event")
+        rows = Delivery.objects.filter(event__task_id=task.pk).select_related("event", "endpoint")
         found = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
         sees_all = access.user.has_perm("notifications.view_delivery")
         following = keyset.next_url(request, found.next)
@@ -73,7 +73,7 @@ def _id(text: str) -> uuid.UUID:
 
 
 def _json(delivery: Delivery, *, sees_all: bool) -> DeliveryJSON:
-    own = sees_all or delivery.receiver == Delivery.Receiver.CALLBACK
+    own = sees_all or delivery.receiver != "default"
     return {
         "id": str(delivery.pk), "event_id": delivery.event.webhook_id, "type": delivery.event.type,
         "sequence": delivery.event.sequence, "receiver": delivery.receiver, "url": delivery.url if own else None,

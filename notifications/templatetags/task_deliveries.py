@@ -20,7 +20,7 @@ Status = Delivery.Status
 # Deliveries borrow the colours and icons of tasks.
 TONES = {
     Status.PENDING: "PENDING", Status.SENDING: "PROCESSING", Status.DELIVERED: "DONE", Status.FAILED: "FAILED",
-    Status.BLOCKED: "FAILED",
+    Status.BLOCKED: "FAILED", Status.HELD: "CANCELLED", Status.CANCELLED: "CANCELLED",
 }  # fmt: skip
 
 
@@ -42,7 +42,9 @@ class Receipt:
 def deliveries_of(task_id: uuid.UUID) -> list[Delivery]:
     """The task's deliveries, oldest first, with their attempts. Two queries."""
     found = (
-        Delivery.objects.filter(event__task_id=task_id).select_related("event").defer("event__body", "event__flat_body")
+        Delivery.objects.filter(event__task_id=task_id)
+        .select_related("event", "endpoint")
+        .defer("event__body", "event__flat_body", "event__result_body")
     )
     return list(found.prefetch_related("attempt_log").order_by("pk")[:MOST])
 

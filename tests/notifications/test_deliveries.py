@@ -6,16 +6,19 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from django.conf import settings as settings_module
 from django.utils import timezone as clock
 
 from notifications import deliveries, signing
-from notifications.deliveries import SCHEDULE, next_wait
+from notifications.deliveries import next_wait
 from notifications.models import Delivery, DeliveryAttempt
 from notifications.sender import Exchange
+from tests.notifications.making import callback
 from tests.services.receiver import Answer, Receiver
 from tests.tasks_app.making import NOW, SECOND, end, started
 
 pytestmark = pytest.mark.django_db
+SCHEDULE = settings_module.WEBHOOK_RETRY_SECONDS
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
@@ -145,7 +148,8 @@ def test_a_forbidden_address_is_final_without_any_request(
     settings: Any, receiver: Receiver, delivery: Delivery
 ) -> None:
     settings.WEBHOOK_URL = ""
-    Delivery.objects.filter(pk=delivery.pk).update(url="http://169.254.169.254/latest", receiver="callback")
+    elsewhere = callback("http://169.254.169.254:80")
+    Delivery.objects.filter(pk=delivery.pk).update(url="http://169.254.169.254/latest", endpoint=elsewhere)
     settings.WEBHOOK_SIGNING_KEY, settings.WEBHOOK_ALLOW_HTTP = "a signing key for tests only", True
     deliveries.send(delivery.pk)
     assert (fresh(delivery).status, fresh(delivery).next_attempt_at) == ("BLOCKED", None)
@@ -234,7 +238,7 @@ def interrupt(delivery: Delivery) -> datetime:
     """Leaves it as a sender does that is killed during the request; the time at which its lease is over."""
     now = clock.now()
     due_again(delivery)
-    assert deliveries._claim(delivery.pk, now=now) is not None
+    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=now) is not None
     return now + timedelta(seconds=5 + 15 + 1)
 
 
@@ -263,7 +267,7 @@ def test_one_that_interrupts_its_sender_each_time_is_given_up_like_any_other(del
 
 
 def test_a_sender_that_comes_back_after_its_lease_decides_nothing(delivery: Delivery) -> None:
-    claimed = deliveries._claim(delivery.pk, now=clock.now())
+    claimed = deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now())
     assert claimed is not None
     deliveries.interrupted(now=clock.now() + timedelta(seconds=60))
     interrupt(delivery)
@@ -273,8 +277,8 @@ def test_a_sender_that_comes_back_after_its_lease_decides_nothing(delivery: Deli
 
 
 def test_two_senders_at_once_make_one_request(receiver: Receiver, delivery: Delivery) -> None:
-    assert deliveries._claim(delivery.pk, now=clock.now()) is not None
-    assert deliveries._claim(delivery.pk, now=clock.now()) is None
+    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now()) is not None
+    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now()) is None
 
 
 # ---- For the chain ---------------------------------------------------------------------------------------------------
@@ -284,8 +288,9 @@ def test_the_chain_sends_what_is_due_for_its_tasks(receiver: Receiver) -> None:
     tasks = [started() for _ in range(3)]
     for task in tasks:
         end(task, "succeed")
-    assert deliveries.send_for_tasks([task.pk for task in tasks[:2]]) == []
-    assert len(receiver.requests) == 2
+    (endpoint_id,) = deliveries.waiting_endpoints([task.pk for task in tasks[:2]])
+    assert not deliveries.drain(endpoint_id)
+    assert len(receiver.requests) == 3, "whoever is at an endpoint takes all that is due there"
 
 
 def test_after_a_second_the_chain_begins_no_further_request(
@@ -295,5 +300,5 @@ def test_after_a_second_the_chain_begins_no_further_request(
     tasks = [started() for _ in range(3)]
     for task in tasks:
         end(task, "succeed")
-    left = deliveries.send_for_tasks([task.pk for task in tasks])
-    assert (len(left), receiver.requests) == (3, [])
+    (endpoint_id,) = deliveries.waiting_endpoints([task.pk for task in tasks])
+    assert (deliveries.drain(endpoint_id), receiver.requests) == (True, [])

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.django_db
 def bodies(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two webhook bodies of a task's latest event."""
     event = TaskEvent.objects.select_related("task").filter(task=task).latest("pk")
-    body, flat = payloads.webhook_bodies(event)
+    bodies = payloads.webhook_bodies(event, flat=True)
+    body, flat = bodies["body"], bodies["flat_body"]
     return json.loads(body), json.loads(flat)
 
 
@@ -87,7 +88,8 @@ def test_a_number_of_any_size_that_a_task_may_hold_can_be_told(number: float) ->
 
 def test_bodies_are_compact_utf8() -> None:
     event = TaskEvent.objects.select_related("task").get(task=submitted(title="Ünï ✓"))
-    body, flat = payloads.webhook_bodies(event)
+    bodies = payloads.webhook_bodies(event, flat=True)
+    body, flat = bodies["body"], bodies["flat_body"]
     assert "Ünï ✓" in body and ": " not in body and ", " not in flat
 
 

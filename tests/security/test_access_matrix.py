@@ -26,6 +26,7 @@ from tasks_app import lifecycle, tokens
 from tasks_app.access import SCOPES
 from tasks_app.validation import NewTask
 from tests.contracts.clients import Watcher, run_in_shell
+from tests.notifications.making import callback
 from tests.servers import Standalone
 
 ACTORS = ("anonymous", "wrong scope", "expired", "revoked", "other", "viewer", "owner", "operator")
@@ -157,7 +158,7 @@ class World:
         now = timezone.now()
         event = Event.objects.create(type="task.completed", task_id=self.task.pk, sequence=1, created_at=now, body="{}")
         self.delivery = Delivery.objects.create(
-            event=event, receiver="callback", url="https://example.org/", status="FAILED", created_at=now,
+            event=event, endpoint=callback(), url="https://example.org/", status="FAILED", created_at=now,
             expires_at=now, finished_at=now,
         )  # fmt: skip
 

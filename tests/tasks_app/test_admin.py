@@ -11,6 +11,7 @@ from notifications.models import Delivery, DeliveryAttempt, Event
 from tasks_app import lifecycle, tokens
 from tasks_app.models import ApiToken, Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
+from tests.notifications.making import callback
 
 pytestmark = pytest.mark.django_db
 
@@ -43,11 +44,15 @@ def test_every_list_and_page_opens_for_an_operator_and_offers_no_change(operator
         type="task.completed", task_id=task.pk, sequence=1, created_at=task.created_at, body="{}"
     )
     delivery = Delivery.objects.create(
-        event=event, receiver="callback", url="https://example.org/", created_at=task.created_at,
+        event=event, endpoint=callback(), url="https://example.org/", created_at=task.created_at,
         expires_at=task.created_at, next_attempt_at=task.created_at,
     )  # fmt: skip
     DeliveryAttempt.objects.create(
-        delivery=delivery, number=1, started_at=task.created_at, response_excerpt="<b>no</b>"
+        delivery=delivery,
+        endpoint=delivery.endpoint,
+        number=1,
+        started_at=task.created_at,
+        response_excerpt="<b>no</b>",
     )
     names = f"admin:{model._meta.app_label}_{model._meta.model_name}"  # type: ignore[attr-defined]
 
@@ -154,7 +159,7 @@ def test_a_delivery_is_sent_again_from_the_start_of_its_schedule(operator: Clien
         type="task.completed", task_id=task.pk, sequence=1, created_at=task.created_at, body="{}"
     )
     delivery = Delivery.objects.create(
-        event=event, receiver="callback", url="https://example.org/", created_at=task.created_at, status="FAILED",
+        event=event, endpoint=callback(), url="https://example.org/", created_at=task.created_at, status="FAILED",
         attempts=12, expires_at=task.created_at, finished_at=task.created_at,
     )  # fmt: skip
     url = reverse("admin:notifications_delivery_changelist")

@@ -17,6 +17,7 @@ from tasks_app.pages.story import MOST_STEPS, story
 from tasks_app.system import Probe, Queue, look
 from tasks_app.templatetags.task_json import highlighted, pretty
 from tasks_app.validation import NewTask
+from tests.notifications.making import callback
 from tests.tasks_app.making import NOW, SECOND, end, fresh, person, started, submitted
 from tests.tasks_app.test_pages import HTMX, task_of
 
@@ -326,7 +327,7 @@ def test_the_timeline_names_worker_attempt_and_release(page: Client, anna: Any, 
 def delivery_of(task: Task, **fields: Any) -> Delivery:
     event = Event.objects.create(type="task.completed", task_id=task.pk, sequence=3, created_at=NOW, body="{}")
     values: dict[str, Any] = {
-        "receiver": "callback", "url": "https://user:pw@hooks.example.org/secret?token=1", "expires_at": NOW,
+        "endpoint": callback(), "url": "https://user:pw@hooks.example.org/secret?token=1", "expires_at": NOW,
         "created_at": NOW, **fields,
     }  # fmt: skip
     return Delivery.objects.create(event=event, **values)
@@ -336,8 +337,10 @@ def test_a_delivery_that_waits_says_why_the_next_attempt_is_when_it_is(page: Cli
     task = task_of(anna, status="DONE")
     made = delivery_of(task, status="PENDING", attempts=1, next_attempt_at=timezone.now() + 300 * SECOND,
                        reason="Waits 300 s: answered 503")  # fmt: skip
-    DeliveryAttempt.objects.create(delivery=made, number=1, started_at=NOW, status_code=503, error_detail="10.0.0.7",
-                                   timings={"dns": 1.0, "connect": 0.4, "total": 13.2})  # fmt: skip
+    DeliveryAttempt.objects.create(
+        delivery=made, endpoint=made.endpoint, number=1, started_at=NOW, status_code=503, error_detail="10.0.0.7",
+        timings={"dns": 1.0, "connect": 0.4, "total": 13.2},
+    )  # fmt: skip
     text = text_of(page, task)
     assert "Waits 300 s: answered 503" in text
     assert "DNS 1 ms · connect 0.4 ms · total 13.2 ms" in text
