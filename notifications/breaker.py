@@ -14,7 +14,8 @@ FAILURES_IN_ROW = 10
 WINDOW, WINDOW_ATTEMPTS, WINDOW_SHARE = timedelta(minutes=5), 20, 0.5
 OPEN_SECONDS, LONGEST_OPEN_SECONDS = 60, 900
 DOUBTFUL = 3
-"""Failures in a row after which an endpoint gets one request at a time, so that a hanging one holds one thread."""
+"""Failures in a row after which an endpoint gets one request at a time, so that a hanging one holds one thread. So does
+one that has taken nothing yet."""
 NOTICES = (timedelta(hours=24), timedelta(hours=72))
 DISABLED_AFTER, DISABLED_ATTEMPTS = timedelta(days=5), 10
 SUCCESS_NOTED = timedelta(seconds=10)
@@ -26,7 +27,7 @@ FIELDS = [
 
 def most_in_flight(endpoint: Endpoint) -> int:
     """How many requests at a time. The operator's own receiver may have half of the notifier's threads."""
-    if endpoint.breaker_openings or endpoint.failures_in_row >= DOUBTFUL:
+    if endpoint.breaker_openings or endpoint.failures_in_row >= DOUBTFUL or endpoint.last_success_at is None:
         return 1
     if endpoint.source == Endpoint.Source.DEFAULT:
         return max(int(settings.WEBHOOK_IN_FLIGHT), settings.NOTIFIER_CONCURRENCY // 2)

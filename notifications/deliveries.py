@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from notifications import breaker, endpoints, sender, wire
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
@@ -31,9 +31,20 @@ logger = logging.getLogger(__name__)
 
 JITTER = 0.2
 LEASE_MARGIN = timedelta(seconds=15)
+SLOW = timedelta(seconds=5)
 BUSY_WAIT = 60
 MOST_ASKED = 600
 CALL_SECONDS = 1.0
+ENDED = (
+    "finished_at",
+    "status_code",
+    "error_code",
+    "error_detail",
+    "timings",
+    "peer",
+    "response_headers",
+    "response_excerpt",
+)
 Status = Delivery.Status
 
 
@@ -162,7 +173,7 @@ def _claim(
         delivery.status, delivery.next_attempt_at = Status.SENDING, None
         delivery.attempts += 1
         trigger, delivery.trigger = delivery.trigger, "auto"
-        delivery.lease_expires_at = now + timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
+        delivery.lease_expires_at = now + _lease()
         asked_by, delivery.asked_by = delivery.asked_by, ""
         delivery.save(
             update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger", "asked_by", "url"]
@@ -184,7 +195,14 @@ def _may_send(endpoint: Endpoint, *, now: datetime) -> bool:
         waits.update(next_attempt_at=endpoint.not_before, woken_at=None, reason=endpoint.not_before_reason)
         return False
     in_flight = Delivery.objects.filter(endpoint=endpoint, status=Status.SENDING, lease_expires_at__gt=now)
-    return in_flight.count() < breaker.most_in_flight(endpoint)
+    out = in_flight.aggregate(count=Count("pk"), oldest=Min("lease_expires_at"))
+    # One that is out for long makes room for no other: a receiver that hangs must not hold thread after thread.
+    slow = out["count"] and out["oldest"] < now + _lease() - SLOW
+    return not slow and out["count"] < breaker.most_in_flight(endpoint)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
 
 
 def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> None:
@@ -197,11 +215,10 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *,
     attempt.response_excerpt = exchange.response_excerpt.replace("\0", "")
     with transaction.atomic():
         fares = _fares(delivery, attempt, exchange, now=now)
-        # Locked: exists() would not. Gone, or its lease expired: whoever has it now decides.
-        sending = Delivery.objects.select_for_update().filter(status=Status.SENDING, attempts=attempt.number)
-        is_mine = sending.filter(pk=delivery.pk).first() is not None
-        if is_mine or DeliveryAttempt.objects.filter(pk=attempt.pk).exists():
-            attempt.save(force_update=True)
+        # A lease that expired, or a row that is gone, is somebody else's by now. The lock of an update lasts.
+        sending = Delivery.objects.filter(pk=delivery.pk, status=Status.SENDING, attempts=attempt.number)
+        is_mine = sending.update(woken_at=None)
+        DeliveryAttempt.objects.filter(pk=attempt.pk).update(**{name: getattr(attempt, name) for name in ENDED})
         if not is_mine:
             return
         if exchange.succeeded:

@@ -144,14 +144,24 @@ def test_retry_after_is_heeded_for_a_day_at_most(endpoint: Endpoint, receiver: R
 
 
 def test_no_more_than_five_are_in_flight_to_one_endpoint(endpoint: Endpoint) -> None:
+    Endpoint.objects.update(last_success_at=NOW)
     for _ in range(8):
         delivery_to(endpoint)
     claims = [deliveries._claim(endpoint.pk, None, now=timezone.now()) for _ in range(8)]
     assert [claim is not None for claim in claims] == [True] * 5 + [False] * 3
 
 
-def test_a_doubtful_one_gets_one_at_a_time(endpoint: Endpoint) -> None:
-    Endpoint.objects.update(failures_in_row=3)
+def test_one_that_is_out_for_long_makes_room_for_no_other(endpoint: Endpoint) -> None:
+    Endpoint.objects.update(last_success_at=NOW)
+    delivery_to(endpoint), delivery_to(endpoint)
+    now = timezone.now()
+    assert deliveries._claim(endpoint.pk, None, now=now) is not None
+    assert deliveries._claim(endpoint.pk, None, now=now + 6 * SECOND) is None
+
+
+@pytest.mark.parametrize("doubt", [{"failures_in_row": 3}, {"last_success_at": None}], ids=["failing", "new"])
+def test_a_doubtful_one_gets_one_at_a_time(doubt: dict[str, Any], endpoint: Endpoint) -> None:
+    Endpoint.objects.update(**{"last_success_at": NOW, **doubt})
     for _ in range(3):
         delivery_to(endpoint)
     claims = [deliveries._claim(endpoint.pk, None, now=timezone.now()) for _ in range(3)]
