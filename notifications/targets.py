@@ -266,9 +266,11 @@ def _normal_host(host: str) -> str:
     try:
         if host.startswith("["):
             return str(canonical(IPv6Address(host[1:-1])))
-        labels = [label.lower() if label.isascii() else _encoded(label) for label in host.split(".")]
+        written = host.split(".")
+        labels = [label.lower() if label.isascii() else _encoded(label) for label in written]
         normal = ".".join(labels)
-        if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        # In the digits of any script, so that no host looks like an address and is a name.
+        if _NUMERIC_LABEL.fullmatch(labels[-1]) or written[-1].isdecimal():
             return str(IPv4Address(normal))
     except ValueError:  # idna.IDNAError and ipaddress.AddressValueError are ValueErrors
         raise _invalid("its host is not a name or address in its usual spelling") from None
