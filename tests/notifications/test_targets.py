@@ -1,4 +1,4 @@
-"""Where we may send: tables of hostile addresses and URLs, and two public guards that we must outdo."""
+"""Where we may send: the rules, the operator's exceptions, and that requests reads a URL as we do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-import ssrfguard
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import example, given
 from hypothesis import strategies as st
-from requests_hardened.ip_filter import (
-    InvalidIPAddress,
-    filter_host,
-)
 from urllib3.util import parse_url
 
 from notifications.addresses import Address
 from notifications.targets import (
-    DEFAULT_PORTS,
     AllowedNetwork,
     EgressPolicy,
     Ground,
@@ -29,6 +23,7 @@ from notifications.targets import (
     check_address,
     check_url,
 )
+from tests.notifications.hostile_targets import ALLOWED_URLS, HOSTILE_ADDRESSES, METADATA_ADDRESSES, PUBLIC_ADDRESSES
 
 STRICT = EgressPolicy(allow_http=True)
 EVERYTHING = EgressPolicy(
@@ -36,214 +31,6 @@ EVERYTHING = EgressPolicy(
     allow_http=True,
     allow_loopback=True,
 )
-
-
-def words(text: str) -> list[str]:
-    return text.split()
-
-
-HOSTILE_ADDRESSES = words("""
-    0.0.0.0 0.0.0.1 0.255.255.255 10.0.0.0 10.0.0.1 10.255.255.255 100.64.0.0 100.64.0.1 100.100.100.200
-    100.127.255.255 127.0.0.0 127.0.0.1 127.0.0.53 127.1.1.1 127.255.255.255 168.63.129.16 169.254.0.0
-    169.254.169.254 169.254.170.2 169.254.255.255 172.16.0.0 172.16.0.1 172.31.255.255 192.0.0.0 192.0.0.1
-    192.0.0.8 192.0.0.9 192.0.0.10 192.0.0.170 192.0.0.192 192.0.0.255 192.0.2.0 192.0.2.1 192.0.2.255
-    192.31.196.1 192.52.193.1 192.88.99.0 192.88.99.1 192.168.0.0 192.168.1.1 192.168.255.255 192.175.48.1
-    198.18.0.0 198.18.0.1 198.19.255.255 198.51.100.1 198.51.100.255 203.0.113.1 203.0.113.255 224.0.0.0
-    224.0.0.1 239.255.255.250 240.0.0.0 240.0.0.1 250.1.2.3 255.255.255.255
-    :: ::1 ::2 ::127.0.0.1 ::7f00:1 ::8.8.8.8 ::ffff:0.0.0.0 ::ffff:10.0.0.1 ::ffff:127.0.0.1 ::ffff:7f00:1
-    ::ffff:100.64.0.1 ::ffff:169.254.169.254 ::ffff:192.168.1.1 ::ffff:0:127.0.0.1 ::ffff:0:8.8.8.8
-    64:ff9b::7f00:1 64:ff9b::8.8.8.8 64:ff9b::a9fe:a9fe 64:ff9b:1::1 64:ff9b:1::7f00:1 100::1 100:0:0:1::1
-    2001::1 2001:0:7f00:1::1 2001:0:808:808::f7f7:f7f7 2001:1::1 2001:2::1 2001:3::1 2001:4:112::1 2001:10::1
-    2001:20::1 2001:30::1 2001:1ff:ffff::1 2001:db8::1 2001:db8:ffff::1 2002:7f00:1:: 2002:a9fe:a9fe::1
-    2002:808:808::1 2002:c0a8:101::1 2620:4f:8000::1 3fff::1 3fff:fff:ffff::1 4000::1 5f00::1 8000::1 a000::1
-    c000::1 e000::1 f000::1 f800::1 1::1 1fff:ffff::1 fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254 fdff:ffff::1
-    fe00::1 fe80::1 fe80::a9fe:a9fe febf::1 fec0::1 fec0:0:0:ffff::1 ff00::1 ff02::1 ff02::2 ff05::1:3
-    ff0e::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff fe80::1%eth0 2606:4700::1111%1 ::1%lo
-""")
-
-PUBLIC_ADDRESSES = words("""
-    1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 168.63.129.15
-    168.63.129.17 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.0 192.0.3.0 192.88.98.255
-    192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 203.0.114.0 223.255.255.255 ::ffff:8.8.8.8
-    ::ffff:808:808 2001:200::1 2001:db7:ffff::1 2001:db9::1 2003::1 2400:cb00::1 2606:4700::1111
-    2620:4f:8001::1 2a00:1450:4001::1 2c0f::1 3000::1 3fff:1000::1
-""")
-
-METADATA_ADDRESSES = words("""
-    169.254.169.254 169.254.170.2 169.254.0.1 168.63.129.16 fd00:ec2::254 100.100.100.200 192.0.0.192
-    fd20:ce::254 ::ffff:169.254.169.254 ::ffff:168.63.129.16 ::169.254.169.254 ::ffff:0:169.254.169.254
-    64:ff9b::169.254.169.254 64:ff9b:1::169.254.169.254 2002:a9fe:a9fe:: 2001:0:a9fe:a9fe::1
-    2001:0:808:808::5601:5601 0.0.0.0 0.1.2.3 ::
-""")
-
-# Not one of these may pass, whatever a receiver of ours could have meant by it.
-HOSTILE_URLS = [
-    # literal addresses, and the spellings that C libraries read as addresses
-    *("http://127.0.0.1", "http://127.0.0.1:80/", "http://127.1", "http://127.0.1", "http://2130706433"),
-    *("http://0x7f000001", "http://0x7f.0.0.1", "http://0x7f.1", "http://127.0.0.0x1", "http://0177.0.0.1"),
-    *("http://017700000001", "http://0", "http://0.0.0.0", "http://0x0", "http://127.000.000.001"),
-    *("http://127.0.0.01", "http://0127.0.0.1", "http://8.8.8", "http://8.8.8.8.8", "http://134744072"),
-    *("http://0x08080808", "http://010.8.8.8", "http://256.1.1.1", "http://1.2.3.4.5", "http://4294967296"),
-    *("http://169.254.169.254/latest/meta-data/", "http://2852039166", "http://0xa9fea9fe", "http://1.0x"),
-    *("http://host.1", "http://host.0x1f", "http://example.com.0", "http://127.0.0.1.", "http://0.0.0.0."),
-    *("http://[::1]", "http://[::]", "http://[0:0:0:0:0:0:0:1]", "http://[::ffff:127.0.0.1]"),
-    *("http://[::ffff:7f00:1]", "http://[::127.0.0.1]", "http://[64:ff9b::7f00:1]", "http://[fe80::1]"),
-    *("http://[fd00:ec2::254]", "http://[2002:7f00:1::]", "http://[fe80::1%25eth0]", "http://[fe80::1%eth0]"),
-    *("http://[::1%25lo]", "http://[2606:4700::1111%251]", "http://[v1.fe80::a]", "http://[]", "http://[::1"),
-    *("http://::1]", "http://::1", "http://[1.1.1.1]", "http://[::1].example.com", "http://[::1]example.com"),
-    *("http://[::1]:80:80", "http://[::00001]", "http://[::ffff:127.0.0.01]", "http://[example.com]"),
-    # names of this machine
-    *(
-        "http://localhost",
-        "http://LOCALHOST",
-        "http://localhost.",
-        "http://a.localhost",
-        "http://localhost:8000",
-    ),
-    # characters that become digits, dots or slashes on the way
-    *(
-        "http://１２７.0.0.1",
-        "http://127。0。0。1",
-        "http://127．0．0．1",
-        "http://127｡0｡0｡1",
-        "http://①②⑦.0.0.1",
-    ),
-    *("http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "http://ｌocalhost", "http://loc\u00adalhost", "http://local\u200bhost"),
-    *(
-        "http://example。com",
-        "http://ex\u0430mple\u3002com",
-        "http://\u212aelvin.example",
-        "http://e\u0301x.example",
-    ),
-    *("http://example.com\uff0fevil.example", "http://example.com\u2100.example", "http://\u202eexample.com"),
-    *(
-        "http://١٢٧.0.0.1",
-        "http://᠐.0.0.1",
-        "http://example.com:８０",
-        "http://example.com:٨٠",
-        "http://\ud800.com",
-    ),
-    *("ｈttp://example.com", "http:／／example.com", "http://example．com", "http://ﬁ.example"),
-    # user names, two readings of an authority
-    *(
-        "http://user@example.com",
-        "http://user:pass@example.com",
-        "http://@example.com",
-        "http://:@example.com",
-    ),
-    *("http://example.com@127.0.0.1", "http://127.0.0.1@example.com", "http://a@b@example.com"),
-    *(
-        "http://example.com:80@127.0.0.1",
-        "http://example.com%40127.0.0.1",
-        "http://example.com&@127.0.0.1#@x",
-    ),
-    *(
-        "http://example.com#@127.0.0.1/",
-        "http://example.com/#",
-        "http://example.com/#x",
-        "http://example.com#",
-    ),
-    *("http://example.com\\@127.0.0.1", "http://example.com\\.127.0.0.1", "http:\\\\example.com"),
-    *("http://example.com/\\x", "http://example.com/?\\", "http://example.com%5c@127.0.0.1"),
-    *(
-        "http://example.com/%5c",
-        "http://example.com/%5C",
-        "http://example.com/?q=%5cx",
-        "http:/\\example.com",
-    ),
-    # percent signs, white space and control characters
-    *("http://%31%32%37.0.0.1", "http://127%2e0%2e0%2e1", "http://exam%70le.com", "http://example.com%00"),
-    *("http://example.com%2f@127.0.0.1", "http://example.com%0d%0a", "http://%6c%6f%63alhost", "http://%"),
-    *(" http://example.com", "http://example.com ", "http://exam ple.com", "http://example.com/a b"),
-    *("http://example.com/\t", "http://exam\tple.com", "ht\ntp://example.com", "http://example.com\r\n"),
-    *("http://example.com/\r\nHost: evil", "http://example.com/\x00", "http://example.com/\x7f"),
-    *(
-        "\x01http://example.com",
-        "http://example.com/\u2028",
-        "http://example.com/\u00a0",
-        "http://example.com/\x85",
-    ),
-    *("http://example.com/\u200b", "http://example.com/\ufeff", "\ufeffhttp://example.com"),
-    # schemes and shapes
-    *("", "http", "http:", "http:/", "http://", "http:///", "http:///example.com", "http:/example.com"),
-    *(
-        "http:example.com",
-        "//example.com",
-        "example.com",
-        "/path",
-        "?q",
-        "http//example.com",
-        "://example.com",
-    ),
-    *(
-        "ftp://example.com",
-        "file:///etc/passwd",
-        "gopher://example.com",
-        "ws://example.com",
-        "data:text/html,x",
-    ),
-    *("http+unix://%2fvar%2frun%2fdocker.sock/x", "unix:///var/run/docker.sock", "dict://example.com:11211/"),
-    *("javascript:alert(1)", "http://?q", "http://#", "http://:80", "http://:80/", "http://.", "http://.."),
-    *("url:http://example.com", "view-source:http://example.com", "jar:http://example.com!/"),
-    # host names
-    *("http://example.com.", "http://.example.com", "http://example..com", "http://-example.com"),
-    *("http://example-.com", "http://exa_mple.com", "http://exa$mple.com", "http://exa,mple.com", "http://*"),
-    *("http://*.example.com", "http://exa'mple.com", "http://example.com;x", "http://example.com,127.0.0.1"),
-    *("http://(example.com)", "http://{example.com}", "http://a|b", "http://a^b", 'http://"a"', "http://<a>"),
-    *("http://" + "a" * 64 + ".com", "http://" + "a." * 127 + "com", "http://example.com/" + "a" * 2048),
-    *("http://example.com/" + "é" * 700, "http://a!b", "http://a=b", "http://~", "http://a+b"),
-    # ports
-    *("http://example.com:", "http://example.com:/", "http://example.com:0", "http://example.com:080"),
-    *(
-        "http://example.com:22",
-        "http://example.com:25",
-        "http://example.com:6379",
-        "http://example.com:65536",
-    ),
-    *(
-        "http://example.com:99999",
-        "http://example.com:999999",
-        "http://example.com:-1",
-        "http://example.com:+80",
-    ),
-    *(
-        "http://example.com:8_0",
-        "http://example.com:80:80",
-        "http://example.com:http",
-        "http://example.com:0x50",
-    ),
-    *("http://example.com: 80", "http://example.com:80 ", "http://8.8.8.8:81", "https://example.com:4430"),
-]
-
-ALLOWED_URLS = {
-    "https://example.com": "https://example.com/",
-    "HTTPS://Example.COM": "https://example.com/",
-    "https://example.com/": "https://example.com/",
-    "https://example.com:443/": "https://example.com/",
-    "http://example.com:80": "http://example.com/",
-    "http://example.com:443/": "http://example.com:443/",
-    "https://example.com:8443/hook": "https://example.com:8443/hook",
-    "http://example.com:8000/a": "http://example.com:8000/a",
-    "https://example.com?x=1": "https://example.com/?x=1",
-    "https://example.com/?x=/@:?": "https://example.com/?x=/@:?",
-    "https://example.com/a@b/c:d": "https://example.com/a@b/c:d",
-    "https://example.com/hook?token=a%20b&u=http://127.0.0.1": "https://example.com/hook?token=a%20b&u=http://127.0.0.1",
-    "https://example.com/é": "https://example.com/%C3%A9",
-    'https://example.com/"<>^`{|}': "https://example.com/%22%3C%3E%5E%60%7B%7C%7D",
-    "https://bücher.example/": "https://xn--bcher-kva.example/",
-    "https://BÜCHER.example/": "https://xn--bcher-kva.example/",
-    "https://xn--bcher-kva.example/": "https://xn--bcher-kva.example/",
-    "https://例え.テスト/": "https://xn--r8jz45g.xn--zckzah/",
-    "https://a-b.c--d.example/": "https://a-b.c--d.example/",
-    "https://1.example.com/": "https://1.example.com/",
-    "https://0x7f.example.com/": "https://0x7f.example.com/",
-    "https://receiver/": "https://receiver/",
-    "https://8.8.8.8/": "https://8.8.8.8/",
-    "https://[2606:4700::1111]/": "https://[2606:4700::1111]/",
-    "https://[2606:4700:0:0::1111]:8443/": "https://[2606:4700::1111]:8443/",
-    "https://[2606:4700::ABCD]/": "https://[2606:4700::abcd]/",
-    "https://[::ffff:8.8.8.8]/": "https://8.8.8.8/",
-}
 
 
 def policy(*networks: str, url: str = "", http: bool = False, loopback: bool = False) -> EgressPolicy:
@@ -271,19 +58,6 @@ def address_is_refused(ip: str | Address, port: int = 443, rules: EgressPolicy =
     return False
 
 
-def test_the_tables_are_as_long_as_promised() -> None:
-    assert len(set(HOSTILE_ADDRESSES)) + len(set(HOSTILE_URLS)) >= 150
-
-
-@pytest.mark.parametrize("ip", HOSTILE_ADDRESSES)
-def test_a_hostile_address_is_refused_without_naming_it(ip: str) -> None:
-    with pytest.raises(TargetRefused) as refusal:
-        check_address(ip, 443, STRICT)
-    assert refusal.value.code == "address_not_allowed"
-    assert refusal.value.public_message == str(refusal.value) == "Destination not allowed."
-    assert refusal.value.detail != refusal.value.public_message
-
-
 @pytest.mark.parametrize("ip", PUBLIC_ADDRESSES)
 def test_a_public_address_passes(ip: str) -> None:
     assert check_address(ip, 443, STRICT) is Reach.PUBLIC
@@ -307,14 +81,6 @@ def test_nothing_opens_metadata_addresses(ip: str, ground: Ground) -> None:
     with pytest.raises(TargetRefused) as refusal:
         check_url(url, policy("0.0.0.0/0", "::/0", url=url, http=True, loopback=True))
     assert refusal.value.code == "address_not_allowed"
-
-
-@pytest.mark.parametrize("url", HOSTILE_URLS)
-def test_a_hostile_url_is_refused(url: str) -> None:
-    with pytest.raises(TargetRefused) as refusal:
-        check_url(url, STRICT)
-    assert refusal.value.public_message.endswith(".")
-    assert not isinstance(refusal.value, OSError | ValueError | requests.RequestException)
 
 
 @pytest.mark.parametrize(("url", "normal"), ALLOWED_URLS.items())
@@ -377,22 +143,6 @@ ADDRESSES = st.one_of(
 
 
 @given(ip=ADDRESSES)
-def test_whatever_ssrfguard_denies_we_deny(ip: Address) -> None:
-    if not ssrfguard.Policy().permits_address(ip):
-        assert address_is_refused(ip)
-
-
-@given(ip=ADDRESSES)
-def test_whatever_requests_hardened_denies_we_deny(ip: Address) -> None:
-    try:
-        filter_host(str(ip), 443, allow_loopback=False)
-    except InvalidIPAddress:
-        assert address_is_refused(ip)
-    except requests.ConnectionError:  # this machine has no IPv6
-        pass
-
-
-@given(ip=ADDRESSES)
 def test_an_address_and_its_literal_url_are_judged_alike(ip: Address) -> None:
     host = f"[{ip}]" if isinstance(ip, IPv6Address) else str(ip)
     assert is_refused(f"https://{host}/") == address_is_refused(ip)
@@ -407,24 +157,6 @@ def test_public_ipv6_lies_in_the_global_unicast_block(ip: IPv6Address) -> None:
 @given(ip=st.ip_addresses(v=4))
 def test_an_ipv4_mapped_address_is_judged_as_its_ipv4_address(ip: IPv4Address) -> None:
     assert address_is_refused(IPv6Address(f"::ffff:{ip}")) == address_is_refused(ip)
-
-
-@pytest.mark.parametrize("url", [*HOSTILE_URLS, *ALLOWED_URLS])
-def test_whatever_url_ssrfguard_denies_we_deny(url: str) -> None:
-    guard = ssrfguard.Policy(allowed_ports=DEFAULT_PORTS)
-    try:
-        guard.check_url(url)
-    except ssrfguard.SSRFGuardError:
-        assert is_refused(url)
-
-
-@given(host=st.text(alphabet="0123456789abcdefx.-_:[]é。", max_size=20))
-def test_whatever_host_ssrfguard_denies_we_deny(host: str) -> None:
-    url = f"http://{host}/"
-    try:
-        ssrfguard.Policy().check_url(url)
-    except (ssrfguard.SSRFGuardError, ValueError):
-        assert is_refused(url)
 
 
 def test_https_alone_passes_unless_http_is_allowed() -> None:
