@@ -1,91 +1,192 @@
-"""The webhook deliveries of one task: whom it was told to, and why each stands where it stands."""
+"""`/api/v1/webhooks/deliveries`: what was, is and will be sent."""
 
-import uuid
-from datetime import datetime, timezone
-from typing import Any, TypedDict, cast
+import json
+from collections.abc import Iterator
+from typing import Any
 
-from django.http import HttpResponse
-from rest_framework.exceptions import ValidationError
+import orjson
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from notifications.models import Delivery
+from notifications import access, deliveries, outbox, sealed, wire
+from notifications.api import representation
+from notifications.api.base import IdsFields, Refused, WebhookView, found, given, id_of
+from notifications.fields import EVENT_TYPES
+from notifications.models import Delivery, Endpoint
 from tasks_app import keyset
 from tasks_app.access import Access
-from tasks_app.exceptions import TaskNotFound
+from tasks_app.api.lookup import access_of, find_task
+from tasks_app.api.renderers import json_response
+from tasks_app.api.v1.query import Query, moment, page_response
+from tasks_app.api.v1.shapes import EmptyFields, ReasonFields
+from tasks_app.idempotency import idempotent
 
-PAGE, MOST = 50, 200
 NEWEST = keyset.by_id("newest", descending=True)
-
-
-class DeliveryJSON(TypedDict):
-    """One event for one receiver. `url` is null where it is the operator's own and not the reader's to see."""
-
-    id: str
-    event_id: str
-    type: str
-    sequence: int
-    receiver: str
-    url: str | None
-    status: str
-    attempts: int
-    reason: str
-    created_at: str
-    next_attempt_at: str | None
-    expires_at: str
-    finished_at: str | None
+FILTERS = {"endpoint", "type", "status", "task", "since", "until"}
+BUSY = "It is being sent right now. Wait for the attempt to end."
 
 
 class TaskDeliveries(APIView):
-    """`/api/v1/tasks/{id}/deliveries`. Needs `tasks:read`, as the task itself does."""
+    """`/api/v1/tasks/{id}/deliveries`: who is told of one task, for whoever may see it. Of the scope `tasks`."""
 
-    def get(self, request: Request, task_id: str) -> Response | HttpResponse:
+    def get(self, request: Request, task_id: str) -> HttpResponse:
         """Lists the webhook deliveries of the task, newest first."""
-        limit, cursor = _parameters(request)
-        access: Access = cast(Any, request.auth)
-        task = access.tasks().filter(pk=_id(task_id)).first()
-        if task is None:
-            raise TaskNotFound
-        rows = Delivery.objects.filter(event__task_id=task.pk).select_related("event", "endpoint")
-        found = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
-        sees_all = access.user.has_perm("notifications.view_delivery")
-        following = keyset.next_url(request, found.next)
-        headers = {"Link": f'<{following}>; rel="next"'} if following else None
-        items = [_json(delivery, sees_all=sees_all) for delivery in found.rows]
-        return Response({"deliveries": items, "next": following}, headers=headers)
+        query = Query(request, {"limit", "cursor"})
+        limit, cursor = query.limit(), query.maybe("cursor", str)
+        query.check()
+        task = find_task(request, task_id, action="view")
+        return _page(request, outbox.of_task(task.pk), limit=limit, cursor=cursor)
 
 
-def _parameters(request: Request) -> tuple[int, str | None]:
-    if unknown := set(request.query_params) - {"limit", "cursor"}:
-        raise ValidationError({name[:100]: "There is no such parameter. There are: cursor, limit." for name in unknown})
-    text = request.query_params.get("limit", str(PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST):
-        raise ValidationError({"limit": f"A whole number from 1 to {MOST}."})
-    return int(text), request.query_params.get("cursor")
+class DeliveryList(WebhookView):
+    """`/api/v1/webhooks/deliveries`."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Lists the deliveries to your endpoints and of your tasks, newest first."""
+        query = Query(request, FILTERS | {"limit", "cursor"})
+        limit, cursor = query.limit(), query.maybe("cursor", str)
+        rows = _filtered(request, query)
+        return _page(request, rows, limit=limit, cursor=cursor)
 
 
-def _id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise TaskNotFound from None
+class DeliveryExport(WebhookView):
+    """`…/export`."""
+
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """All deliveries that the filters match with their attempts, newest first, one JSON object a line."""
+        who = access_of(request)
+        rows = _filtered(request, Query(request, FILTERS)).order_by("-pk").prefetch_related("attempt_log")
+        answer = StreamingHttpResponse(_lines(rows, who), content_type="application/x-ndjson")
+        answer.headers["Content-Disposition"] = 'attachment; filename="deliveries.ndjson"'
+        return answer
 
 
-def _json(delivery: Delivery, *, sees_all: bool) -> DeliveryJSON:
-    own = sees_all or delivery.receiver != "default"
-    return {
-        "id": str(delivery.pk), "event_id": delivery.event.webhook_id, "type": delivery.event.type,
-        "sequence": delivery.event.sequence, "receiver": delivery.receiver, "url": delivery.url if own else None,
-        "status": delivery.status, "attempts": delivery.attempts, "reason": delivery.reason,
-        "created_at": _moment(delivery.created_at), "next_attempt_at": _maybe(delivery.next_attempt_at),
-        "expires_at": _moment(delivery.expires_at), "finished_at": _maybe(delivery.finished_at),
+class DeliveryRetryMany(WebhookView):
+    """`…/retry`."""
+
+    @idempotent
+    def post(self, request: Request) -> HttpResponse:
+        """Sends up to 1,000 deliveries again. Says of each what came of it: `retried`, `busy`, `not_found`, `forbidden`."""
+        who, ids = access_of(request), given(IdsFields(data=request.data))["ids"]
+        rows = access.deliveries_of(who).filter(pk__in=ids).in_bulk()
+        results = [{"id": str(key), "result": _retry(who, rows.get(key))} for key in dict.fromkeys(ids)]
+        return json_response({"results": results}, status=202)
+
+
+class DeliveryDetail(WebhookView):
+    """`/api/v1/webhooks/deliveries/{delivery_id}`."""
+
+    def get(self, request: Request, delivery_id: str) -> HttpResponse:
+        """Reads a delivery with its body, as it is sent; null once it is no longer kept."""
+        Query(request, set()).check()
+        delivery = _seen(request, delivery_id)
+        body = wire.body_of(delivery)
+        said = representation.delivery_json(delivery, access_of(request))
+        return json_response({**said, "body": json.loads(body) if body else None})
+
+
+class DeliveryAttempts(WebhookView):
+    """`…/attempts`."""
+
+    def get(self, request: Request, delivery_id: str) -> HttpResponse:
+        """Lists the requests made, in order, with the time of each phase."""
+        Query(request, set()).check()
+        who, rows = access_of(request), _seen(request, delivery_id).attempt_log.all()
+        return json_response({"attempts": [representation.attempt_json(row, who) for row in rows]})
+
+
+class DeliveryRetry(WebhookView):
+    """`…/retry`."""
+
+    @idempotent
+    def post(self, request: Request, delivery_id: str) -> HttpResponse:
+        """Sends it again from the start of its schedule; one that waits is only brought forward."""
+        delivery = _changed(request, delivery_id)
+        why = ReasonFields(data=request.data).reason_text()
+        if not deliveries.replay(delivery.pk, who=access_of(request).who, why=why):
+            raise Refused(BUSY, code="delivery_refused")
+        return json_response(representation.delivery_json(_seen(request, delivery_id), access_of(request)), status=202)
+
+
+class DeliveryCancel(WebhookView):
+    """`…/cancel`."""
+
+    @idempotent
+    def post(self, request: Request, delivery_id: str) -> HttpResponse:
+        """Gives up a delivery that waits or is held."""
+        delivery = _changed(request, delivery_id)
+        given(EmptyFields(data=request.data))
+        if not deliveries.cancel(delivery.pk, who=access_of(request).who):
+            raise Refused("Only what waits or is held can be cancelled.", code="delivery_refused")
+        return json_response(representation.delivery_json(_seen(request, delivery_id), access_of(request)))
+
+
+class DeliveryCurl(WebhookView):
+    """`…/curl`."""
+
+    def get(self, request: Request, delivery_id: str) -> HttpResponse:
+        """The request as a command, signed for this moment. The secret is not in it, and the signature is good for 5 minutes."""
+        Query(request, set()).check()
+        delivery = _changed(request, delivery_id)
+        if not access.sees_url(access_of(request), delivery):
+            raise PermissionDenied("The address is the operator's own.")
+        try:
+            return json_response({"curl": wire.curl_line(delivery)})
+        except (ValueError, sealed.CannotSeal, sealed.CannotUnseal) as error:
+            raise Refused(str(error), code="delivery_refused") from None
+
+
+def may_change(who: Access, delivery: Delivery) -> bool:
+    """Its endpoint's people, and for WEBHOOK_URL and callbacks the task's."""
+    if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
+        return access.may_change(who, delivery.endpoint)
+    own = delivery.event.owner_id == who.user.pk and who.user.has_perm("tasks_app.add_task")
+    return bool(who.has("webhooks:write") and (own or access.may_any(who, "change")))
+
+
+def _filtered(request: Request, query: Query) -> QuerySet[Delivery]:
+    rows = access.deliveries_of(access_of(request))
+    wanted = {
+        "endpoint_id": query.maybe("endpoint", id_of), "event__task_id": query.maybe("task", id_of),
+        "created_at__gte": query.maybe("since", moment), "created_at__lt": query.maybe("until", moment),
     }  # fmt: skip
+    several = {
+        "status__in": query.several("status", Delivery.Status.values), "event__type__in": query.several("type", EVENT_TYPES),
+    }  # fmt: skip
+    query.check()
+    return rows.filter(**{name: value for name, value in {**wanted, **several}.items() if value})
 
 
-def _moment(value: datetime) -> str:
-    return value.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _page(request: Request, rows: QuerySet[Delivery], *, limit: int, cursor: str | None) -> HttpResponse:
+    page = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
+    items = [representation.delivery_json(delivery, access_of(request)) for delivery in page.rows]
+    return page_response(request, "deliveries", items, page.next)
 
 
-def _maybe(value: datetime | None) -> str | None:
-    return _moment(value) if value else None
+def _lines(rows: QuerySet[Delivery], who: Access) -> Iterator[bytes]:
+    for delivery in rows.iterator(chunk_size=200):
+        attempts = [representation.attempt_json(row, who) for row in delivery.attempt_log.all()]
+        line: dict[str, Any] = {**representation.delivery_json(delivery, who), "attempt_log": attempts}
+        yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _retry(who: Access, delivery: Delivery | None) -> str:
+    if delivery is None:
+        return "not_found"
+    if not may_change(who, delivery):
+        return "forbidden"
+    return "retried" if deliveries.replay(delivery.pk, who=who.who) else "busy"
+
+
+def _seen(request: Request, text: str) -> Delivery:
+    return found(access.deliveries_of(access_of(request)), text, "delivery")
+
+
+def _changed(request: Request, text: str) -> Delivery:
+    delivery = _seen(request, text)
+    if not may_change(access_of(request), delivery):
+        raise PermissionDenied("You may see this delivery, but not change it.")
+    return delivery

@@ -20,13 +20,13 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from notifications.models import Delivery, Event
+from notifications.models import Delivery, Event, Replay
 from notifications.routing import router
 from tasks_app import lifecycle, tokens
 from tasks_app.access import SCOPES
 from tasks_app.validation import NewTask
 from tests.contracts.clients import Watcher, run_in_shell
-from tests.notifications.making import callback
+from tests.notifications.making import made
 from tests.servers import Standalone
 
 ACTORS = ("anonymous", "wrong scope", "expired", "revoked", "other", "viewer", "owner", "operator")
@@ -46,6 +46,34 @@ POST    /api/v1/tasks/{task_id}/reopen                401     403     401      4
 POST    /api/v1/tasks/{task_id}/rerun                 401     403     401      401     404    403     201     201
 GET     /api/v1/tasks/{task_id}/events                401     403     401      401     404    200     200     200
 GET     /api/v1/tasks/{task_id}/deliveries            401     403     401      401     404    200     200     200
+GET     /api/v1/webhooks/endpoints                   401     403     401     401     200     200     200     200
+POST    /api/v1/webhooks/endpoints                   401     403     401     401     201     403     201     201
+GET     /api/v1/webhooks/endpoints/{endpoint_id}     401     403     401     401     404     404     200     200
+PATCH   /api/v1/webhooks/endpoints/{endpoint_id}     401     403     401     401     404     404     200     200
+DELETE  /api/v1/webhooks/endpoints/{endpoint_id}     401     403     401     401     404     404     204     204
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/pause 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/enable 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/test 401     403     401     401     404     404     202     202
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/secret/rotate 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/secret/reveal 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/secret/revoke-old 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/endpoints/{endpoint_id}/recover 401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/endpoints/{endpoint_id}/history 401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/endpoints/{endpoint_id}/replays 401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/replays/{replay_id}         401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/replays/{replay_id}/cancel  401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/deliveries                  401     403     401     401     200     200     200     200
+GET     /api/v1/webhooks/deliveries/export           401     403     401     401     200     200     200     200
+POST    /api/v1/webhooks/deliveries/retry            401     403     401     401     202     202     202     202
+GET     /api/v1/webhooks/deliveries/{delivery_id}    401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/deliveries/{delivery_id}/attempts 401     403     401     401     404     404     200     200
+GET     /api/v1/webhooks/deliveries/{delivery_id}/curl 401     403     401     401     404     404     200     200
+POST    /api/v1/webhooks/deliveries/{delivery_id}/retry 401     403     401     401     404     404     202     202
+POST    /api/v1/webhooks/deliveries/{delivery_id}/cancel 401     403     401     401     404     404     409     409
+GET     /api/v1/webhooks/event-types                 401     403     401     401     200     200     200     200
+GET     /api/v1/webhooks/signing-key                 401     403     401     401     200     403     200     200
+POST    /api/v1/webhooks/verify                      401     403     401     401     200     200     200     200
+GET     /api/v1/events                               401     403     401     401     200     200     200     200
 GET     /api/v1/kinds                                 401     403     401      401     200    200     200     200
 GET     /api/v1/kinds/{kind}                          401     403     401      401     200    200     200     200
 GET     /api/v1/tokens                                401     403     401      401     200    200     200     200
@@ -104,6 +132,10 @@ ROWS = {
 BODIES: dict[str, Any] = {
     "/api/v1/tasks": {"title": "x"}, "/tasks": {"title": "x"}, "/api/v1/tasks/batch": {"tasks": [{"title": "x"}]},
     "/api/v1/tokens": {"name": "x", "scopes": ["tasks:read"]},
+    "/api/v1/webhooks/endpoints": {"url": "https://example.org/", "event_types": ["task.*"]},
+    "/api/v1/webhooks/endpoints/{endpoint_id}/recover": {"since": "2026-01-01T00:00:00Z", "preview": True},
+    "/api/v1/webhooks/deliveries/retry": {"ids": ["0199e2b4-7f6e-7c31-9a5d-3f1f1d2c4b5a"]},
+    "/api/v1/webhooks/verify": {"secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "headers": {}, "body": ""},
 }  # fmt: skip
 FORMS: dict[str, dict[str, str]] = {
     "/dashboard/": {"title": "x"},
@@ -156,17 +188,22 @@ class World:
         self.task = lifecycle.submit(NewTask(title="Theirs"), owner_id=owner.pk, who="test")
         self.token, _ = tokens.issue(owner, name="theirs", scopes=["tasks:read"])
         now = timezone.now()
-        event = Event.objects.create(type="task.completed", task_id=self.task.pk, sequence=1, created_at=now, body="{}")
+        event = Event.objects.create(
+            type="task.completed", task_id=self.task.pk, owner_id=owner.pk, created_at=now, body="{}"
+        )
+        self.endpoint = made(owner)
+        self.replay = Replay.objects.create(endpoint=self.endpoint, since=now, created_at=now, which=["held"], total=0)
         self.delivery = Delivery.objects.create(
-            event=event, endpoint=callback(), url="https://example.org/", status="FAILED", created_at=now,
+            event=event, endpoint=self.endpoint, url="https://example.org/", status="FAILED", created_at=now,
             expires_at=now, finished_at=now,
         )  # fmt: skip
 
-    def bearer(self, actor: str) -> str | None:
+    def bearer(self, actor: str, path: str) -> str | None:
         if actor == "anonymous":
             return None
         name = actor if actor in PEOPLE else "owner"
-        scopes = ["webhooks:write"] if actor == "wrong scope" else list(SCOPES)
+        area = "tasks" if path.startswith(("/api/v1/webhooks", "/api/v1/events")) else "webhooks"
+        scopes = [f"{area}:write"] if actor == "wrong scope" else list(SCOPES)
         past = timezone.now() - timedelta(seconds=1)
         token, text = tokens.issue(
             self.users[name], name="x", scopes=scopes, expires_at=past if actor == "expired" else None
@@ -181,10 +218,10 @@ class World:
         at_a_page = not path.startswith(("/api/", "/tasks"))
         if at_a_page and actor in PEOPLE:
             client.force_login(self.users[actor])
-        elif text := self.bearer(actor):
+        elif text := self.bearer(actor, path):
             headers = {"Authorization": f"Bearer {text}"}
         parts = {"task_id": self.task.pk, "token_id": self.token.pk, "kind": "message", "verb": "cancel",
-                 "delivery_id": self.delivery.pk}  # fmt: skip
+                 "delivery_id": self.delivery.pk, "endpoint_id": self.endpoint.pk, "replay_id": self.replay.pk}  # fmt: skip
         address = path.format(**parts)
         if at_a_page:
             answer: Any = client.generic(

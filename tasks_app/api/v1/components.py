@@ -78,7 +78,7 @@ _TASK: Schema = {
     "run_at": MOMENT, "created_at": MOMENT, "updated_at": MOMENT, "started_at": maybe(MOMENT),
     "finished_at": maybe(MOMENT), "cancel_requested_at": maybe(MOMENT),
 }  # fmt: skip
-_NEXT: Schema = {**maybe({"type": "string", "format": "uri"}), "description": "The next page; null at the end"}
+NEXT: Schema = {**maybe({"type": "string", "format": "uri"}), "description": "The next page; null at the end"}
 _PROBLEM: Schema = {
     "type": {"type": "string", "format": "uri"}, "title": TEXT, "status": whole(400, 599),
     "code": {"type": "string", "enum": list(CODES), "description": "Stable; docs/errors.md"}, "detail": TEXT,
@@ -96,7 +96,7 @@ COMPONENTS: dict[str, Schema] = {
     "Task": closed(_OWNED),
     "NewTask": closed({**_FIELDS, "kind": _KIND}, required=["title"]),
     "TaskChanges": closed(_FIELDS, required=[]),
-    "TaskPage": closed({"tasks": array(ref("Task")), "next": _NEXT}),
+    "TaskPage": closed({"tasks": array(ref("Task")), "next": NEXT}),
     "NewBatch": closed({"tasks": array(ref("NewTask"), minItems=1, maxItems=MAX_BATCH)}),
     "Batch": closed({"tasks": array(ref("Task"))}),
     "Nothing": closed({}),
@@ -107,7 +107,7 @@ COMPONENTS: dict[str, Schema] = {
         "what": {"type": "string", "enum": TaskEvent.What.values}, "at": MOMENT, "status": ref("Status"),
         "attempt": maybe(COUNT), "version": COUNT, "who": TEXT, "why": TEXT, "data": OBJECT,
     }),
-    "EventPage": closed({"events": array(ref("Event")), "next": _NEXT}),
+    "EventPage": closed({"events": array(ref("Event")), "next": NEXT}),
     "Kind": closed({
         "kind": TEXT, "description": TEXT, "schema": {**OBJECT, "description": "JSON Schema of the payload"},
         "example": OBJECT, "defaults": closed({"max_attempts": COUNT, "timeout": COUNT}),
@@ -125,15 +125,6 @@ COMPONENTS: dict[str, Schema] = {
         "user": TEXT, "is_staff": SWITCH, "roles": array(TEXT), "scopes": array(ref("Scope")), "may_create": SWITCH,
         "may_any": closed({"view": SWITCH, "change": SWITCH, "delete": SWITCH}),
     }),
-    "Delivery": closed({
-        "id": UUID, "event_id": {**TEXT, "description": "The webhook-id header"}, "type": TEXT, "sequence": COUNT,
-        "receiver": {"type": "string", "enum": ["default", "callback"]},
-        "url": {**maybe(TEXT), "description": "Null where it is the operator's own and not yours to see"},
-        "status": {"type": "string", "enum": ["PENDING", "SENDING", "DELIVERED", "FAILED", "BLOCKED"]},
-        "attempts": COUNT, "reason": TEXT, "created_at": MOMENT, "next_attempt_at": maybe(MOMENT),
-        "expires_at": MOMENT, "finished_at": maybe(MOMENT),
-    }),
-    "DeliveryPage": closed({"deliveries": array(ref("Delivery")), "next": _NEXT}),
     "Problem": closed(_PROBLEM, required=[name for name in _PROBLEM if name not in ("errors", "request_id")]),
     "Alive": closed({"status": {"const": "ok"}, "version": TEXT}),
     "Health": closed({
@@ -150,6 +141,6 @@ COMPONENTS: dict[str, Schema] = {
     "RootChanges": {**closed({**_FIELDS, "done": SWITCH}, required=[]), "additionalProperties": True},
     "RootCreated": closed({**_TASK, "task": ref("RootTask")}),
     "RootEnvelope": closed({"task": ref("RootTask")}),
-    "RootPage": closed({"tasks": array(ref("RootTask")), "next": _NEXT}),
+    "RootPage": closed({"tasks": array(ref("RootTask")), "next": NEXT}),
     "RootMessage": closed({"message": TEXT}),
 }  # fmt: skip

@@ -95,7 +95,12 @@ def operation(
     )  # fmt: skip
 
 
-_SAID = {200: "Done", 201: "Made; Location says where it is", 204: "Done; there is nothing to say"}
+_SAID = {
+    200: "Done",
+    201: "Made; Location says where it is",
+    202: "Begun; see Location",
+    204: "Done; there is nothing to say",
+}
 
 
 def describe(view: type, **operations: Any) -> None:

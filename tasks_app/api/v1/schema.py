@@ -118,14 +118,14 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
 
 def _lists(path: str, method: str) -> bool:
     """Whether it answers with a page."""
-    return method == "get" and path.endswith(("/tasks", "/events", "/deliveries"))
+    return method == "get" and path.endswith(("/tasks", "/{task_id}/events", "/deliveries", "/endpoints"))
 
 
 def _headers(path: str, method: str, status: int) -> dict[str, Any]:
     names = []
     if path.startswith("/api/v1/tasks/{task_id}") and status in (200, 201) and "{task_id}/e" not in path:
         names.append("ETag")
-    if status == 201 and not path.endswith("/batch"):
+    if (status == 201 and not path.endswith("/batch")) or status == 202:
         names.append("Location")
     if method == "post":
         names.append("Idempotent-Replayed")

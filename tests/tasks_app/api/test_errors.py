@@ -12,6 +12,7 @@ from django.db import OperationalError
 from django.test import Client
 from rest_framework import exceptions
 
+from notifications.endpoints import EndpointRefused
 from taskmanager import wsgi
 from taskmanager.logs import RequestFilter
 from tasks_app import request_id
@@ -28,6 +29,9 @@ def test_docs_and_code_name_the_same_codes() -> None:
     assert {name: (int(status), meaning, remedy) for name, status, meaning, remedy in rows} == CODES
 
 
+ANSWERING = ("problem", "_answer", "EndpointRefused", "Refused")
+
+
 def test_every_code_that_the_source_answers_with_is_in_the_catalogue() -> None:
     literals = set()
     for path in [
@@ -36,7 +40,7 @@ def test_every_code_that_the_source_answers_with_is_in_the_catalogue() -> None:
         *(ROOT / "taskmanager").rglob("*.py"),
     ]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("problem", "_answer"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ANSWERING:
                 texts = [item.value for item in node.args if isinstance(item, ast.Constant)]
                 texts += [
                     key.value.value
@@ -44,6 +48,7 @@ def test_every_code_that_the_source_answers_with_is_in_the_catalogue() -> None:
                     if key.arg == "code" and isinstance(key.value, ast.Constant)
                 ]
                 literals |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z_]+", text)}
+    literals.add(EndpointRefused("").code)
     assert len(literals) > 5
     domain = {kind.code for kind in _all(TaskError)}
     framework = {kind.default_code for kind in _all(exceptions.APIException)} - errors._FRAMEWORK.keys()
