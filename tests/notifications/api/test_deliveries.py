@@ -1,0 +1,141 @@
+"""Deliveries, the feed, the catalogue of events and signatures over HTTP."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from jsonschema import Draft202012Validator
+
+from notifications import catalogue, deliveries
+from notifications.models import Delivery, Endpoint, Event
+from tests.notifications.api.lives import live_every_life
+from tests.notifications.api.test_endpoints import HIDDEN, described, make
+from tests.notifications.making import EXAMPLE, delivery_to
+from tests.services.receiver import Receiver
+from tests.tasks_app.api.conftest import Caller, problem
+
+
+def test_deliveries_are_found_by_endpoint_type_status_task_and_time(ada: Caller) -> None:
+    first, second = (make(ada, f"{EXAMPLE}/{number}")["id"] for number in range(2))
+    one, other = (Endpoint.objects.get(pk=key) for key in (first, second))
+    failed, held = delivery_to(one, status="FAILED"), delivery_to(other, status="HELD")
+    Event.objects.filter(pk=held.event_id).update(type="task.failed", task_id="018f0000-0000-7000-8000-000000000000")
+
+    def ids(query: str) -> list[str]:
+        answer = ada.get(f"/api/v1/webhooks/deliveries{query}")
+        assert answer.status_code == 200, answer.content
+        described("DeliveryPage", answer.json())
+        return [row["id"] for row in answer.json()["deliveries"]]
+
+    assert ids("") == [str(held.pk), str(failed.pk)]
+    assert ids(f"?endpoint={first}") == ids("?status=FAILED") == ids("?type=task.completed") == [str(failed.pk)]
+    assert ids("?task=018f0000-0000-7000-8000-000000000000") == [str(held.pk)]
+    assert ids("?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z") == []
+    for wrong in ("?status=DONE", "?endpoint=x", "?since=x", "?type=x", "?colour=red", "?task=1", "?limit=0"):
+        problem(ada.get(f"/api/v1/webhooks/deliveries{wrong}"), 400, "invalid")
+
+
+def test_one_or_many_are_sent_again_and_one_cancelled(ada: Caller, bob: Caller) -> None:
+    make(ada)
+    one, two = (delivery_to(Endpoint.objects.get(), status="FAILED") for _ in range(2))
+    answer = ada.post(f"/api/v1/webhooks/deliveries/{one.pk}/retry", {"reason": "mended"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+    assert answer.json()["reason"] == "Sent again by token test:ada: mended"
+    unknown = "018f0000-0000-7000-8000-000000000000"
+    many = ada.post("/api/v1/webhooks/deliveries/retry", {"ids": [str(two.pk), unknown, str(two.pk)]})
+    described("RetryResults", many.json())
+    assert [row["result"] for row in many.json()["results"]] == ["retried", "not_found"]
+    assert (
+        bob.post("/api/v1/webhooks/deliveries/retry", {"ids": [str(two.pk)]}).json()["results"][0]["result"]
+        == "not_found"
+    )
+    assert ada.post(f"/api/v1/webhooks/deliveries/{two.pk}/cancel").json()["status"] == "CANCELLED"
+    problem(ada.post(f"/api/v1/webhooks/deliveries/{two.pk}/cancel"), 409, "delivery_refused")
+    Delivery.objects.filter(pk=one.pk).update(status="SENDING", next_attempt_at=None, lease_expires_at=timezone.now())
+    problem(ada.post(f"/api/v1/webhooks/deliveries/{one.pk}/retry"), 409, "delivery_refused")
+
+
+def test_the_export_is_one_object_a_line_with_attempts(ada: Caller, receiver: Receiver, settings: Any) -> None:
+    settings.WEBHOOK_ALLOW_LOOPBACK = True
+    make(ada, receiver.url("/hook"))
+    for _ in range(3):
+        deliveries.send(delivery_to(Endpoint.objects.get()).pk)
+    answer = ada.get("/api/v1/webhooks/deliveries/export?status=DELIVERED")
+    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    assert [[row["status_code"] for row in line["attempt_log"]] for line in lines] == [[200]] * 3
+
+
+def test_the_request_as_a_command_is_signed_and_holds_no_secret(ada: Caller) -> None:
+    made = make(ada, headers={"X-Key": HIDDEN})
+    delivery = delivery_to(Endpoint.objects.get())
+    text = ada.get(f"/api/v1/webhooks/deliveries/{delivery.pk}/curl").json()["curl"]
+    assert text.startswith("curl -i --data-binary ") and text.endswith(EXAMPLE) and "webhook-signature: v1," in text
+    assert made["secret"] not in text and HIDDEN not in text and "x-key: …" in text
+
+
+# ---- Events, catalogue, signatures -----------------------------------------------------------------------------------
+
+
+def test_the_feed_gives_each_event_once_in_order_and_says_where_the_end_is(ada: Caller, bob: Caller) -> None:
+    make(ada, event_types=["task.*"])
+    tasks = [ada.submit(f"Task {number}")["id"] for number in range(5)]
+    bob.submit("Not hers")
+    if connection.vendor == "postgresql":
+        Event.objects.update(transaction=1)  # this test's own is open, and rightly waited for
+    seen, after = [], ""
+    for _ in range(10):
+        body = ada.get(f"/api/v1/events?limit=2{after}").json()
+        described("Feed", body)
+        seen += [event["task_id"] for event in body["events"]]
+        after = f"&after={body['after']}"
+        if body["is_end"]:
+            break
+    assert seen == tasks
+    assert ada.get(f"/api/v1/events?limit=2{after}").json()["events"] == []
+    assert ada.get("/api/v1/events?type=task.failed").json()["events"] == []
+    problem(ada.get("/api/v1/events?after=x"), 400, "invalid")
+
+
+@pytest.mark.parametrize(
+    "cursor", ["-1", "1.x", "9" * 30, "٣", "1.", "1.2.3", "0.00000000-0000-0000-0000-00000000000g"]
+)
+def test_a_cursor_that_is_none_is_refused_or_harmless(ada: Caller, cursor: str) -> None:
+    assert ada.get(f"/api/v1/events?after={cursor}").status_code in (200, 400)
+
+
+def test_every_event_that_is_told_is_as_the_catalogue_says(ada: Caller, settings: Any) -> None:
+    make(ada, event_types=["*"])
+    settings.PUBLIC_URL = "https://tasks.example.org"
+    live_every_life(ada)
+    bodies = [json.loads(event.body) for event in Event.objects.all()]
+    assert {body["type"] for body in bodies} == set(catalogue.MEANINGS)
+    for body in [*bodies, *(entry["example"] for entry in catalogue.entries())]:
+        Draft202012Validator(catalogue.schema(body["type"])).validate(body)
+    described("EventTypes", ada.get("/api/v1/webhooks/event-types").json())
+
+
+def test_the_signing_key_is_the_owners_own(ada: Caller, bob: Caller, settings: Any) -> None:
+    settings.WEBHOOK_SIGNING_KEY = "a signing key for tests only"
+    first, second = (caller.get("/api/v1/webhooks/signing-key") for caller in (ada, bob))
+    assert first.json()["secret"].startswith("whsec_") and first.json() != second.json()
+    assert first.headers["Cache-Control"] == "no-store"
+    problem(Caller(ada.user, scopes=["webhooks:read"]).get("/api/v1/webhooks/signing-key"), 403, "forbidden")
+    settings.WEBHOOK_SIGNING_KEY = ""
+    problem(ada.get("/api/v1/webhooks/signing-key"), 409, "endpoints_off")
+
+
+def test_a_signature_is_judged_with_a_reason(ada: Caller, receiver: Receiver, settings: Any) -> None:
+    settings.WEBHOOK_ALLOW_LOOPBACK = True
+    made = make(ada, receiver.url("/hook"))
+    deliveries.send(delivery_to(Endpoint.objects.get()).pk)
+    (request,) = receiver.requests
+    asked = {"secret": made["secret"], "headers": dict(request.headers), "body": request.body.decode()}
+    good = ada.post("/api/v1/webhooks/verify", asked).json()
+    described("Verdict", good)
+    assert (good["valid"], good["fault"]) == (True, "")
+    bad = ada.post("/api/v1/webhooks/verify", {**asked, "body": asked["body"] + " "}).json()
+    assert (bad["valid"], bad["fault"]) == (False, "no_match")
+    problem(ada.post("/api/v1/webhooks/verify", {**asked, "secret": "x"}), 400, "invalid")
