@@ -23,6 +23,9 @@ PACKAGES = {
     "redis-server": ("redis-server",),
     "chromium": ("chromium", "fonts-dejavu-core"),
     "faketime": ("faketime",),
+    "node": ("nodejs",),
+    "openssl": ("openssl",),
+    "curl": ("curl",),
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 

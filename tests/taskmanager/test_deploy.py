@@ -12,7 +12,7 @@ from tests.servers import CLEAN, ROOT, Deployment, Role, make_vhost
 from tests.services.processes import eventually, free_port
 
 SECRETS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY", "WEBHOOK_SIGNING_KEY",
-           "WEBHOOK_URL_SECRET", "FLOWER_PASSWORD"}  # fmt: skip
+           "WEBHOOK_ENCRYPTION_KEYS", "WEBHOOK_URL_SECRET", "FLOWER_PASSWORD"}  # fmt: skip
 
 
 def make_secrets(directory: Path, anonymous: str = "") -> subprocess.CompletedProcess[str]:
