@@ -1,7 +1,8 @@
 """Who may do what, at every door: each address and socket of the URL tables × everybody who may come.
 
 One table below says what each of them is answered. An address, or a method of the API, without a row fails the test, so
-that nobody opens a door without saying for whom. The task, and the token, asked for belong to `owner`.
+that nobody opens a door without saying for whom. The task, the token, the endpoint with
+its replay, and the delivery asked for belong to `owner`.
 """
 
 import json
@@ -26,7 +27,7 @@ from tasks_app import lifecycle, tokens
 from tasks_app.access import SCOPES
 from tasks_app.validation import NewTask
 from tests.contracts.clients import Watcher, run_in_shell
-from tests.notifications.making import made
+from tests.notifications.making import EXAMPLE, made
 from tests.servers import Standalone
 
 ACTORS = ("anonymous", "wrong scope", "expired", "revoked", "other", "viewer", "owner", "operator")
@@ -114,6 +115,29 @@ POST    /dashboard/tasks/{task_id}/deliveries/{delivery_id}/replay  302 302 302 
 GET     /dashboard/tokens/                            302     302     302      302     200    200     200     200
 POST    /dashboard/tokens/                            302     302     302      302     422    422     422     422
 POST    /dashboard/tokens/{token_id}/revoke           302     302     302      302     404    404     302     404
+GET     /dashboard/webhooks                           301     301     301      301     301    301     301     301
+GET     /dashboard/webhooks/                          302     302     302      302     200    200     200     200
+GET     /dashboard/webhooks/new                       302     302     302      302     200    403     200     200
+POST    /dashboard/webhooks/new                       302     302     302      302     201    403     201     201
+GET     /dashboard/webhooks/check                     302     302     302      302     200    200     200     200
+POST    /dashboard/webhooks/check                     302     302     302      302     422    422     422     422
+GET     /dashboard/webhooks/{endpoint_id}/            302     302     302      302     404    404     200     200
+GET     /dashboard/webhooks/{endpoint_id}/edit        302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/{endpoint_id}/edit        302     302     302      302     404    404     302     302
+GET     /dashboard/webhooks/{endpoint_id}/delete      302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/{endpoint_id}/delete      302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/pause       302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/enable      302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/test        302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/revoke-old  302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/resend      302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/{endpoint_id}/rotate      302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/{endpoint_id}/reveal      302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/{endpoint_id}/recover     302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/{endpoint_id}/replays/{replay_id}/cancel 302     302     302      302     404    404     302     302
+GET     /dashboard/webhooks/deliveries/{delivery_id}/ 302     302     302      302     404    404     200     200
+POST    /dashboard/webhooks/deliveries/{delivery_id}/replay 302     302     302      302     404    404     302     302
+POST    /dashboard/webhooks/deliveries/{delivery_id}/cancel 302     302     302      302     404    404     302     302
 GET     /login/                                       200     200     200      200     302    302     302     302
 POST    /logout/                                      302     302     302      302     302    302     302     302
 GET     /admin/login/                                 200     200     200      200     200    200     200     200
@@ -142,6 +166,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/dashboard/bulk": {"verb": "cancel", "ids": "{task_id}"},
     "/dashboard/bulk/act": {"verb": "cancel", "ids": "{task_id}"},
     "/dashboard/tasks/{task_id}/rerun": {"payload": "{}"},
+    "/dashboard/webhooks/new": {"url": EXAMPLE, "event": "task.failed"},
+    "/dashboard/webhooks/{endpoint_id}/edit": {"url": EXAMPLE, "event": "task.failed"},
+    "/dashboard/webhooks/{endpoint_id}/recover": {"since": "2026-01-01T00:00", "which": "failed"},
 }
 ASKED = [key for key in ROWS if key[0] != "SOCKET" and "…" not in key[1]]
 METHODS = ("get", "post", "put", "patch", "delete")
