@@ -77,7 +77,7 @@ def why(delivery: Delivery, now: datetime) -> list[str]:
         return [f"A request is under way; it has {settings.WEBHOOK_DEADLINE_SECONDS} s in all."]
     if delivery.status != Status.PENDING or delivery.next_attempt_at is None:
         return []
-    found = [delivery.reason] if delivery.reason else []
+    found = [f"{delivery.reason.rstrip('.')}."] if delivery.reason else []
     made = delivery.attempts - delivery.attempts_uncounted
     every = len(settings.WEBHOOK_RETRY_SECONDS) + 1
     if made:

@@ -10,20 +10,18 @@ from notifications import fields
 from notifications.models import Endpoint
 from tasks_app.pages.json_text import Misread, read_object
 
-EVERY_TASK_EVENT = "task.*"
-CHOICES = [EVERY_TASK_EVENT, *fields.EVENT_TYPES]
-SAYS = {
-    "ping": "The test that you send yourself",
+CHOICES = {
     "task.*": "All that happens to your tasks",
-    "task.cancelled": "Somebody stopped it",
-    "task.completed": "It is done",
     "task.created": "It was accepted",
-    "task.deleted": "It was removed, with its history",
-    "task.failed": "It ended without a result",
     "task.started": "A worker began",
     "task.updated": "It was changed or reopened",
+    "task.completed": "It is done",
+    "task.failed": "It ended without a result",
+    "task.cancelled": "Somebody stopped it",
+    "task.deleted": "It was removed, with its history",
     "webhook.endpoint.disabled": "Another endpoint of yours was given up",
 }
+"""What the form offers, with what it means. A test (`ping`) is sent to whoever asks for it; other patterns are typed."""
 TEXTS = ("url", "description", "globs", "kinds", "tags", "metadata", "headers", "secret")
 WORDS = re.compile(r"[,\n]")
 
@@ -44,7 +42,7 @@ class Form:
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
         """Event types with what they mean and whether they are chosen."""
-        return [(name, SAYS.get(name, ""), name in self.events) for name in CHOICES]
+        return [(name, says, name in self.events) for name, says in CHOICES.items()]
 
 
 def empty() -> Form:
@@ -90,6 +88,8 @@ def read(typed: Mapping[str, str], events: Sequence[str], *, is_new: bool) -> tu
     errors = {**fields.problems(given), **errors}
     if "event_types" in errors and not given["event_types"]:
         errors["event_types"] = "Choose at least one event type."
+    elif "event_types" in errors:  # the boxes offer only what there is
+        errors["globs"] = errors.pop("event_types")
     form = Form(
         texts=texts, events=list(events), include_result=given["include_result"], drop_headers=drop, errors=errors
     )

@@ -8,13 +8,18 @@ from django import template
 from django.utils import timezone
 
 from notifications import access, breaker, statistics
-from notifications.models import Delivery, Endpoint
+from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.templatetags.task_deliveries import host
 from tasks_app.access import Access
 
 register = template.Library()
 
 State = Endpoint.State
+ERRORS = {
+    "dns": "No address found", "connect": "Could not connect", "tls": "TLS failed", "timeout": "Timed out",
+    "reset": "Connection broken off", "blocked": "Blocked", "invalid_url": "Not a usable address",
+    "too_large": "Answer too large", "interrupted": "Interrupted",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +83,7 @@ def breaker_state(endpoint: Endpoint) -> str:
 
 
 @register.filter
-def ended(attempt: Any) -> str:
+def ended(attempt: DeliveryAttempt) -> str:
     """The task status whose colour and icon fit an attempt."""
     if attempt.finished_at is None:
         return "PROCESSING"
@@ -90,6 +95,16 @@ def opens_for(delivery: Delivery, viewer: Access) -> bool:
     """Whether the delivery has a page for this viewer, by access.deliveries_of; asks nothing of the database."""
     own = viewer.user.pk is not None and viewer.user.pk in (delivery.endpoint.owner_id, delivery.event.owner_id)
     return own or access.may_any(viewer, "view")
+
+
+@register.filter
+def outcome(attempt: DeliveryAttempt) -> str:
+    """`Answered 503`, `Timed out`, `Under way`."""
+    if attempt.status_code:
+        return f"Answered {attempt.status_code}"
+    if attempt.error_code:
+        return ERRORS.get(attempt.error_code, attempt.error_code)
+    return "Under way"
 
 
 @register.simple_tag
