@@ -63,7 +63,7 @@ class TopicSender:
     def _close(self) -> None:
         if self._producer is not None:
             with suppress(Exception):
-                self._connection.collapse()
+                self._connection.collect()
         self._producer = None
 
 

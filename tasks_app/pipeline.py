@@ -122,7 +122,7 @@ class Sender:
     def _connect(self) -> None:
         if self._connection is not None:
             with suppress(Exception):
-                self._connection.collapse()
+                self._connection.collect()
         self._connection = self._producer = None
         self._connection = broker.connect()
         broker.declare(self._connection)

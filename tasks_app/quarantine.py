@@ -93,7 +93,7 @@ class Collector:
     def _close(self) -> None:
         if self._connection is not None:
             with suppress(Exception):
-                self._connection.collapse()
+                self._connection.collect()
         self._connection = None
 
 

@@ -174,6 +174,17 @@ def test_a_queue_that_was_deleted_is_declared_again_and_nothing_lost(services: A
 
 @pytest.mark.services
 @pytest.mark.django_db
+def test_a_connection_that_is_given_up_is_closed(services: Any) -> None:
+    sender = Sender()
+    assert sender.send([pipeline._wakeup(submitted(now=timezone.now()))]) == 1
+    given_up = sender._connection
+    services.rabbitmq.wipe()
+    assert sender.send([pipeline._wakeup(submitted(now=timezone.now()))]) == 1
+    assert sender._connection is not given_up and not given_up.connected
+
+
+@pytest.mark.services
+@pytest.mark.django_db
 def test_under_a_memory_alarm_publishing_gives_up_instead_of_hanging(services: Any) -> None:
     sender, task = Sender(), submitted(now=timezone.now())
     services.rabbitmq.set_memory_alarm(True)
