@@ -35,7 +35,7 @@ class Order:
         if self.starts_in:
             found["run_at"] = (datetime.now(timezone.utc) + timedelta(seconds=self.starts_in)).isoformat()
         if self.sort == "retry":
-            found["payload"] = {"from": time.time() + 0.3}
+            found["payload"] = {"from": time.monotonic() + 0.3}
         return found
 
 

@@ -10,8 +10,11 @@ from tasks_app.handlers import RetryableError, TaskContext, exponential, handler
 
 @handler("chaos_retry", max_attempts=4, backoff=exponential(first=0.3, factor=2.0, jitter=0.2))
 def chaos_retry(payload: dict[str, Any], context: TaskContext) -> dict[str, int]:
-    """Fails until so much time has passed since it was asked for; the number of attempts would not do, as kills add some."""
-    if time.time() < float(payload["from"]):
+    """Fails until so much time has passed since it was asked for; the number of attempts would not do, as kills add some.
+
+    By the monotonic clock, which all processes of a machine share: a worker's own may be ten minutes behind.
+    """
+    if time.monotonic() < float(payload["from"]):
         raise RetryableError("not yet", code="not_yet")
     return {"attempt": context.attempt}
 
