@@ -12,11 +12,16 @@ from rest_framework.views import APIView
 
 from notifications import access
 from notifications.endpoints import EndpointRefused, InvalidEndpoint
+from notifications.fields import LONGEST_HEADER
 from notifications.models import Endpoint
+from notifications.payloads import MAX_BODY_BYTES
+from notifications.secrets import LONGEST_OVERLAP
 from tasks_app.api.lookup import access_of, parse_id
+from tasks_app.api.serializers import SwitchField, TextField, WholeNumberField
 from tasks_app.api.v1.shapes import StrictFields
 
 Row = TypeVar("Row", bound=Model)
+LONGEST_SECRET, MOST_IDS = 200, 1000
 
 
 class Refused(APIException):
@@ -40,44 +45,60 @@ class WebhookView(APIView):
         return super().handle_exception(exc)
 
 
+class IdField(TextField):
+    """A UUID as text and nothing else: DRF's own takes numbers."""
+
+    default_error_messages = {"no_uuid": "A UUID."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return id_of(super().to_internal_value(data))
+        except ValueError:
+            self.fail("no_uuid")
+
+
 class OverlapFields(StrictFields):
     """How to rotate a secret."""
 
-    secret = serializers.CharField(required=False, max_length=200)
-    overlap_seconds = serializers.IntegerField(required=False, min_value=0, max_value=604_800)
+    secret = TextField(required=False, allow_blank=False, max_length=LONGEST_SECRET)
+    overlap_seconds = WholeNumberField(required=False, min_value=0, max_value=LONGEST_OVERLAP)
 
 
 class ForceFields(StrictFields):
     """How to enable."""
 
-    force = serializers.BooleanField(required=False, default=False)
+    force = SwitchField(required=False, default=False)
+
+
+class HostFields(serializers.Serializer):  # type: ignore[type-arg]
+    """Of a change, what is no field of the endpoint."""
+
+    new_host = SwitchField(required=False, default=False)
 
 
 class RecoverFields(StrictFields):
     """What to send again."""
 
     since = serializers.DateTimeField()
-    which = serializers.ListField(
-        child=serializers.CharField(max_length=20), required=False, default=["held", "failed"]
-    )
-    preview = serializers.BooleanField(required=False, default=False)
+    which = serializers.ListField(child=TextField(max_length=20), required=False, default=["held", "failed"])
+    preview = SwitchField(required=False, default=False)
 
 
 class IdsFields(StrictFields):
     """Which deliveries."""
 
-    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=1000)
+    ids = serializers.ListField(child=IdField(), min_length=1, max_length=MOST_IDS)
 
 
 class VerifyFields(StrictFields):
-    """A request as a receiver got it."""
+    """A request as a receiver got it: not a character is trimmed, or the verdict would be about another one."""
 
-    secret = serializers.CharField(max_length=200)
-    headers = serializers.DictField(child=serializers.CharField(allow_blank=True, max_length=4096))
-    body = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=262_144)
+    secret = TextField(allow_blank=False, max_length=LONGEST_SECRET)
+    headers = serializers.DictField(child=TextField(max_length=LONGEST_HEADER))
+    body = TextField(max_length=MAX_BODY_BYTES)
 
 
-def given(fields: StrictFields) -> dict[str, Any]:
+def given(fields: Any) -> dict[str, Any]:
     """The values. Raises ValidationError."""
     fields.is_valid(raise_exception=True)
     return dict(fields.validated_data)

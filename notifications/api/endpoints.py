@@ -9,6 +9,7 @@ from notifications import access, endpoints, replays, statistics
 from notifications.api import representation
 from notifications.api.base import (
     ForceFields,
+    HostFields,
     OverlapFields,
     RecoverFields,
     WebhookView,
@@ -68,7 +69,8 @@ class EndpointDetail(WebhookView):
     def patch(self, request: Request, endpoint_id: str) -> HttpResponse:
         """Changes the fields that are sent. `new_host` drops the stored headers where the address has another host."""
         endpoint, wanted = changed(request, endpoint_id), object_of(request.data)
-        new_host = wanted.pop("new_host", False) is True
+        new_host = given(HostFields(data=wanted))["new_host"]
+        wanted.pop("new_host", None)
         endpoint = endpoints.change(endpoint.pk, wanted, who=access_of(request).who, new_host=new_host)
         return json_response(representation.endpoint_json(endpoint))
 
@@ -127,6 +129,7 @@ class SecretRotate(WebhookView):
 class SecretReveal(WebhookView):
     """`…/secret/reveal`."""
 
+    @idempotent_secret
     def post(self, request: Request, endpoint_id: str) -> HttpResponse:
         """Shows the secrets, newest first. Who looked stays in the history."""
         endpoint = changed(request, endpoint_id)

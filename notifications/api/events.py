@@ -14,6 +14,7 @@ from notifications.fields import EVENT_TYPES
 from tasks_app.api.lookup import access_of
 from tasks_app.api.renderers import json_response
 from tasks_app.api.v1.query import Query
+from tasks_app.idempotency import idempotent
 
 
 class EventFeed(WebhookView):
@@ -64,10 +65,12 @@ class SigningKey(WebhookView):
 class Verify(WebhookView):
     """`/api/v1/webhooks/verify`."""
 
+    @idempotent
     def post(self, request: Request) -> HttpResponse:
         """Judges a request as its receiver would, and says why it would be refused. Nothing is kept."""
         asked = given(VerifyFields(data=request.data))
         try:
+            signing.parse_secret(asked["secret"])  # said even where the headers are missing
             verdict = signing.verify([asked["secret"]], asked["headers"], asked["body"].encode(), now=time.time())
         except signing.InvalidSecret as error:
             raise ValidationError({"secret": str(error)}) from None

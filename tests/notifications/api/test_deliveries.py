@@ -139,3 +139,30 @@ def test_a_signature_is_judged_with_a_reason(ada: Caller, receiver: Receiver, se
     bad = ada.post("/api/v1/webhooks/verify", {**asked, "body": asked["body"] + " "}).json()
     assert (bad["valid"], bad["fault"]) == (False, "no_match")
     problem(ada.post("/api/v1/webhooks/verify", {**asked, "secret": "x"}), 400, "invalid")
+
+
+VERIFY: Any = {"secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "headers": {}, "body": ""}
+
+
+@pytest.mark.parametrize(("body", "field"), [
+    ({**VERIFY, "secret": 7}, "secret"), ({**VERIFY, "secret": ""}, "secret"), ({**VERIFY, "secret": " "}, "secret"),
+    ({**VERIFY, "secret": "whsec_ü"}, "secret"), ({**VERIFY, "headers": []}, "headers"),
+    ({**VERIFY, "headers": {"a": 1}}, "headers.a"),
+    ({**VERIFY, "headers": {"a": "x" * 4097}}, "headers.a"), ({**VERIFY, "body": {}}, "body"), ({**VERIFY, "body": None}, "body"),
+    ({**VERIFY, "more": 1}, "more"), ({}, "secret"),
+], ids=str)  # fmt: skip
+def test_what_cannot_be_judged_is_named(ada: Caller, body: Any, field: str) -> None:
+    assert field in problem(ada.post("/api/v1/webhooks/verify", body), 400, "invalid")["errors"]
+
+
+def test_a_header_is_judged_as_it_came(ada: Caller) -> None:
+    """Spaces around a value are another value: nothing is trimmed."""
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": " 1", "webhook-signature": "v1,x", "ü\0": "\0"}
+    assert ada.post("/api/v1/webhooks/verify", {**VERIFY, "headers": headers}).status_code == 400  # NUL is no text
+    verdict = ada.post("/api/v1/webhooks/verify", {**VERIFY, "headers": {**headers, "ü\0": ""}}).json()
+    assert (verdict["fault"], "webhook-timestamp" in verdict["reason"]) == ("bad_format", True)
+
+
+@pytest.mark.parametrize("ids", [[], [7], ["x"], [None], [["a"]], "x", {}, ["\0"], [True]], ids=repr)
+def test_many_are_named_by_their_ids(ada: Caller, ids: Any) -> None:
+    problem(ada.post("/api/v1/webhooks/deliveries/retry", {"ids": ids}), 400, "invalid")

@@ -173,3 +173,34 @@ def test_more_than_the_limit_is_refused(ada: Caller, settings: Any) -> None:
     settings.WEBHOOK_ENDPOINTS_MOST = 1
     make(ada)
     problem(ada.post(ALL, {"url": EXAMPLE, "event_types": ["*"]}), 409, "too_many_endpoints")
+
+
+WRONG_TYPES: Any = [
+    ("enable", {"force": "on"}, "force"), ("enable", {"force": 1}, "force"), ("enable", {"why": "x"}, "why"),
+    ("pause", {"a": 1}, "a"), ("test", {"a": 1}, "a"), ("secret/reveal", {"a": 1}, "a"), ("secret/revoke-old", {"a": 1}, "a"),
+    ("secret/rotate", {"overlap_seconds": "60"}, "overlap_seconds"),
+    ("secret/rotate", {"overlap_seconds": True}, "overlap_seconds"),
+    ("secret/rotate", {"overlap_seconds": 1.5}, "overlap_seconds"), ("secret/rotate", {"secret": 7}, "secret"),
+    ("secret/rotate", {"secret": ""}, "secret"), ("secret/rotate", {"secret": "whsec_" + "A" * 300}, "secret"),
+    ("secret/rotate", {"secret": "a\0"}, "secret"), ("recover", {"since": 7}, "since"), ("recover", {}, "since"),
+    ("recover", {"since": "0001-01-01T00:00:00+23:59"}, "since"),
+    ("recover", {"since": "2020-01-01T00:00:00Z", "which": []}, "which"),
+    ("recover", {"since": "2020-01-01T00:00:00Z", "which": "held"}, "which"),
+    ("recover", {"since": "2020-01-01T00:00:00Z", "which": [7]}, "which.0"),
+    ("recover", {"since": "2020-01-01T00:00:00Z", "which": [["held"]]}, "which.0"),
+    ("recover", {"since": "2020-01-01T00:00:00Z", "preview": "yes"}, "preview"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "body", "field"), WRONG_TYPES, ids=lambda value: str(value)[:40])
+def test_a_verb_takes_what_it_says_and_no_more(ada: Caller, verb: str, body: Any, field: str) -> None:
+    made = make(ada)
+    assert field in problem(ada.post(f"{ALL}/{made['id']}/{verb}", body), 400, "invalid")["errors"]
+
+
+@pytest.mark.parametrize("value", ["true", 1, None, {}], ids=repr)
+def test_new_host_is_true_or_false_and_nothing_else(ada: Caller, value: Any) -> None:
+    one = f"{ALL}/{make(ada, headers={'X-Key': HIDDEN})['id']}"
+    answer = ada.call("PATCH", one, {"url": "https://elsewhere.example/", "new_host": value})
+    assert "new_host" in problem(answer, 400, "invalid")["errors"]
+    assert ada.get(one).json()["header_names"] == ["x-key"]
