@@ -29,7 +29,8 @@ ROLES = {
         "tasks_app.add_task", "tasks_app.view_task", "tasks_app.change_task", "tasks_app.delete_task",
         "tasks_app.view_taskevent", "tasks_app.view_apitoken", "tasks_app.view_quarantinedmessage",
         "notifications.view_event", "notifications.view_delivery", "notifications.view_deliveryattempt",
-        "notifications.view_endpoint", "notifications.change_endpoint",
+        "notifications.view_endpoint", "notifications.change_endpoint", "notifications.view_endpointevent",
+        "notifications.view_replay",
     ],
 }  # fmt: skip
 

@@ -7,11 +7,12 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from notifications.models import Delivery, DeliveryAttempt, Event
+from notifications import endpoints, replays, secrets
+from notifications.models import Delivery, DeliveryAttempt, Endpoint, EndpointEvent, Event, Replay
 from tasks_app import lifecycle, tokens
 from tasks_app.models import ApiToken, Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
-from tests.notifications.making import callback
+from tests.notifications.making import callback, made
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,9 @@ def submitted(title: str = "<b>A task</b>") -> Task:
     return lifecycle.submit(NewTask(title=title, payload={"message": "x"}), owner_id=None, who="test")
 
 
-@pytest.mark.parametrize("model", [Task, TaskEvent, ApiToken, Event, Delivery], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", [Task, TaskEvent, ApiToken, Event, Delivery, Endpoint, Replay], ids=lambda model: model.__name__
+)
 def test_every_list_and_page_opens_for_an_operator_and_offers_no_change(operator: Client, model: type) -> None:
     task = submitted()
     tokens.issue(User.objects.get(username="olivia"), name="A token", scopes=["tasks:read"])
@@ -54,6 +57,7 @@ def test_every_list_and_page_opens_for_an_operator_and_offers_no_change(operator
         started_at=task.created_at,
         response_excerpt="<b>no</b>",
     )
+    replays.start(made(User.objects.get(username="olivia")).pk, which=["held"], since=task.created_at, who="<b>no</b>")
     names = f"admin:{model._meta.app_label}_{model._meta.model_name}"  # type: ignore[attr-defined]
 
     listed = operator.get(reverse(f"{names}_changelist"))
@@ -130,7 +134,9 @@ def test_a_viewer_may_look_but_has_no_actions() -> None:
     "query",
     ["id__regex=(", "title__iregex=(", f"created_at__year={10**20}", "status__not_regex=("],
 )
-@pytest.mark.parametrize("model", ["tasks_app/task", "tasks_app/apitoken", "notifications/delivery"])
+@pytest.mark.parametrize(
+    "model", ["tasks_app/task", "tasks_app/apitoken", "notifications/delivery", "notifications/endpoint"]
+)
 def test_a_filter_that_cannot_be_is_refused(operator: Client, model: str, query: str) -> None:
     submitted()
     assert operator.get(f"/admin/{model}/?{query}").status_code in (302, 400)
@@ -183,3 +189,48 @@ def test_a_token_can_be_revoked_and_its_digest_is_not_shown(operator: Client) ->
     assert token.digest not in page
     token.refresh_from_db()
     assert token.revoked_at is not None
+
+
+def act_on(client: Client, row: Endpoint | Replay, action: str, **fields: str) -> str:
+    url = reverse(f"admin:notifications_{row._meta.model_name}_changelist")
+    data = {"action": action, "_selected_action": str(row.pk), **fields}
+    return client.post(url, data, follow=True).content.decode()
+
+
+def test_an_endpoint_is_paused_and_enabled_with_who_and_why(operator: Client) -> None:
+    endpoint = made(User.objects.get(username="olivia"))
+    assert "Reason, for the history" in act_on(operator, endpoint, "pause")
+    act_on(operator, endpoint, "pause", why="too loud")
+    endpoint.refresh_from_db()
+    assert endpoint.state == "paused"
+    assert "admin:olivia (too loud)" in EndpointEvent.objects.filter(endpoint=endpoint).values_list("who", flat=True)
+    act_on(operator, endpoint, "enable", why="")
+    endpoint.refresh_from_db()
+    assert endpoint.state == "enabled"
+
+
+def test_what_cannot_be_done_to_an_endpoint_is_said(operator: Client) -> None:
+    endpoint = made(User.objects.get(username="olivia"))
+    endpoints.disable(endpoint, "It answered 410 (gone).", who="", now=endpoint.created_at)
+    assert "Send a test first" in act_on(operator, endpoint, "enable", why="")
+    assert "Nobody made this one" in act_on(operator, callback(), "pause", why="")
+
+
+def test_an_endpoints_secrets_and_headers_are_on_no_page_of_the_admin(operator: Client) -> None:
+    endpoint = made(
+        User.objects.get(username="olivia"), url="https://example.org/?key=s3cret", headers={"x-key": "s3cret2"}
+    )
+    listed = operator.get(reverse("admin:notifications_endpoint_changelist")).content.decode()
+    page = operator.get(reverse("admin:notifications_endpoint_change", args=[endpoint.pk])).content.decode()
+    assert "x-key" in page
+    for hidden in ("s3cret", secrets.read(endpoint)[0].secret, endpoint.secrets, endpoint.headers):
+        assert hidden not in page + listed
+
+
+def test_a_replay_is_cancelled_once(operator: Client) -> None:
+    endpoint = made(User.objects.get(username="olivia"))
+    replay = replays.start(endpoint.pk, which=["held"], since=endpoint.created_at, who="test")
+    act_on(operator, replay, "cancel", why="enough")
+    replay.refresh_from_db()
+    assert replay.state == "cancelled"
+    assert "It had ended already." in act_on(operator, replay, "cancel", why="")
