@@ -104,7 +104,7 @@ def recover(request: HttpRequest, viewer: Viewer, endpoint_id: uuid.UUID) -> Htt
         return _back(request, endpoint, refused=str(error))
     context = {
         "viewer": viewer, "endpoint": endpoint, "number": number, "most": replays.MOST, "which": which, "since": since,
-        "words": " and ".join(Replay.Which(one).label.lower() for one in dict.fromkeys(which)),
+        "words": ", or ".join(Replay.Which(one).label.lower() for one in dict.fromkeys(which)),
     }  # fmt: skip
     return render(request, "notifications/confirm_recover.html", context)
 
