@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from notifications.api.metrics import Metrics
 from taskmanager import health
 
 urlpatterns = [
@@ -13,6 +14,7 @@ urlpatterns = [
     path("", include("tasks_app.pages.urls")),
     path("", include("notifications.pages.urls")),
     path("admin/", admin.site.urls),
+    path("metrics", Metrics.as_view(), name="metrics"),
     path("healthz", health.healthz, name="healthz"),
     path("livez", health.livez, name="livez"),
 ]

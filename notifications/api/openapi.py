@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from notifications.api import components, deliveries, endpoints, events  # noqa: F401 - components adds its schemas
+from notifications.api import components, deliveries, endpoints, events, metrics  # noqa: F401 - components adds its schemas
 from notifications.fields import EVENT_TYPES
 from notifications.models import Delivery
 from tasks_app.api.v1.components import MOMENT, TEXT, UUID, array
@@ -99,3 +99,10 @@ describe(events.EventFeed, get=_one([_AFTER, LIMIT, TYPES])("readFeed", "Pull ev
 describe(events.EventTypes, get=_bare("listEventTypes", "List the types of events", "EventTypes"))
 describe(events.SigningKey, get=_bare("readSigningKey", "The secret of your callbacks", "Secret"))
 describe(events.Verify, post=_bare("verifySignature", "Check a signature", "Verdict", takes="SignedRequest"))
+describe(
+    metrics.Metrics,
+    get=extend_schema(
+        operation_id="metrics", summary="Webhooks in numbers for Prometheus", tags=["health"],
+        responses={(200, "text/plain"): OpenApiResponse(TEXT, description="The text format of Prometheus")},
+    ),
+)  # fmt: skip

@@ -90,6 +90,7 @@ GET     /tasks/{task_id}                              401     403     401      4
 PUT     /tasks/{task_id}                              401     403     401      401     404    403     200     200
 DELETE  /tasks/{task_id}                              401     403     401      401     404    403     200     200
 PUT     /tasks/{task_id}/complete                     401     403     401      401     404    403     200     200
+GET     /metrics                                      401     403     401      401     403    403     403     200
 GET     /healthz                                      200     200     200      200     200    200     200     200
 GET     /livez                                        200     200     200      200     200    200     200     200
 GET     /                                             302     302     302      302     302    302     302     302
@@ -229,7 +230,7 @@ class World:
         if actor == "anonymous":
             return None
         name = actor if actor in PEOPLE else "owner"
-        area = "tasks" if path.startswith(("/api/v1/webhooks", "/api/v1/events")) else "webhooks"
+        area = "tasks" if path.startswith(("/api/v1/webhooks", "/api/v1/events", "/metrics")) else "webhooks"
         scopes = [f"{area}:write"] if actor == "wrong scope" else list(SCOPES)
         past = timezone.now() - timedelta(seconds=1)
         token, text = tokens.issue(
@@ -242,7 +243,7 @@ class World:
     def ask(self, method: str, path: str, actor: str) -> int:
         """The status of the answer. At pages people have a session, and a token says nothing."""
         client, headers = Client(raise_request_exception=False), {}
-        at_a_page = not path.startswith(("/api/", "/tasks"))
+        at_a_page = not path.startswith(("/api/", "/tasks", "/metrics"))
         if at_a_page and actor in PEOPLE:
             client.force_login(self.users[actor])
         elif text := self.bearer(actor, path):
