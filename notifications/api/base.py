@@ -18,6 +18,7 @@ from notifications.payloads import MAX_BODY_BYTES
 from notifications.secrets import LONGEST_OVERLAP
 from tasks_app.api.lookup import access_of, parse_id
 from tasks_app.api.serializers import SwitchField, TextField, WholeNumberField
+from tasks_app.api.v1.query import Query
 from tasks_app.api.v1.shapes import StrictFields
 
 Row = TypeVar("Row", bound=Model)
@@ -126,6 +127,14 @@ def changed(request: Request, text: str) -> Endpoint:
     return endpoint
 
 
+def paging(request: Request) -> tuple[int, str | None]:
+    """Limit and cursor of a list without filters."""
+    query = Query(request, {"limit", "cursor"})
+    limit, cursor = query.limit(), query.maybe("cursor", str)
+    query.check()
+    return limit, cursor
+
+
 def private(answer: HttpResponse) -> HttpResponse:
     """An answer with a secret in it, which nobody on the way may keep."""
     answer.headers["Cache-Control"] = "no-store"
@@ -145,3 +154,10 @@ def id_of(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise ValueError("A UUID.") from None
+
+
+def flag(text: str) -> bool:
+    """`true` or `false`. Raises ValueError with a sentence."""
+    if text not in ("true", "false"):
+        raise ValueError("true or false.")
+    return text == "true"

@@ -1,10 +1,7 @@
 """`/api/v1/webhooks/deliveries`: what was, is and will be sent."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
-import orjson
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.exceptions import PermissionDenied
@@ -12,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from notifications import access, deliveries, outbox, sealed, wire
-from notifications.api import representation
-from notifications.api.base import IdsFields, Refused, WebhookView, found, given, id_of
+from notifications.api import export, representation
+from notifications.api.base import IdsFields, Refused, WebhookView, found, given, id_of, paging, private
 from notifications.fields import EVENT_TYPES
 from notifications.models import Delivery, Endpoint
 from tasks_app import keyset
@@ -24,7 +21,7 @@ from tasks_app.api.v1.query import Query, moment, page_response
 from tasks_app.api.v1.shapes import EmptyFields, ReasonFields
 from tasks_app.idempotency import idempotent
 
-NEWEST = keyset.by_id("newest", descending=True)
+OLDEST_FIRST = keyset.by_number("oldest", "id", descending=False)
 FILTERS = {"endpoint", "type", "status", "task", "since", "until"}
 BUSY = "It is being sent right now. Wait for the attempt to end."
 
@@ -34,9 +31,7 @@ class TaskDeliveries(APIView):
 
     def get(self, request: Request, task_id: str) -> HttpResponse:
         """Lists the webhook deliveries of the task, newest first."""
-        query = Query(request, {"limit", "cursor"})
-        limit, cursor = query.limit(), query.maybe("cursor", str)
-        query.check()
+        limit, cursor = paging(request)
         task = find_task(request, task_id, action="view")
         return _page(request, outbox.of_task(task.pk), limit=limit, cursor=cursor)
 
@@ -57,11 +52,8 @@ class DeliveryExport(WebhookView):
 
     def get(self, request: Request) -> StreamingHttpResponse:
         """All deliveries that the filters match with their attempts, newest first, one JSON object a line."""
-        who = access_of(request)
-        rows = _filtered(request, Query(request, FILTERS)).order_by("-pk").prefetch_related("attempt_log")
-        answer = StreamingHttpResponse(_lines(rows, who), content_type="application/x-ndjson")
-        answer.headers["Content-Disposition"] = 'attachment; filename="deliveries.ndjson"'
-        return answer
+        rows = _filtered(request, Query(request, FILTERS))
+        return export.answer(request._request, rows, access_of(request))
 
 
 class DeliveryRetryMany(WebhookView):
@@ -92,10 +84,12 @@ class DeliveryAttempts(WebhookView):
     """`…/attempts`."""
 
     def get(self, request: Request, delivery_id: str) -> HttpResponse:
-        """Lists the requests made, in order, with the time of each phase."""
-        Query(request, set()).check()
-        who, rows = access_of(request), _seen(request, delivery_id).attempt_log.all()
-        return json_response({"attempts": [representation.attempt_json(row, who) for row in rows]})
+        """Lists the requests made, oldest first, with the time of each phase. Addresses are for staff."""
+        limit, cursor = paging(request)
+        who, delivery = access_of(request), _seen(request, delivery_id)
+        page = keyset.page([delivery.attempt_log.all()], OLDEST_FIRST, cursor=cursor, limit=limit)
+        attempts = [representation.attempt_json(row, delivery, who) for row in page.rows]
+        return page_response(request, "attempts", attempts, page.next)
 
 
 class DeliveryRetry(WebhookView):
@@ -134,7 +128,7 @@ class DeliveryCurl(WebhookView):
         if not access.sees_url(access_of(request), delivery):
             raise PermissionDenied("The address is the operator's own.")
         try:
-            return json_response({"curl": wire.curl_line(delivery)})
+            return private(json_response({"curl": wire.curl_line(delivery)}))
         except (ValueError, sealed.CannotSeal, sealed.CannotUnseal) as error:
             raise Refused(str(error), code="delivery_refused") from None
 
@@ -161,16 +155,9 @@ def _filtered(request: Request, query: Query) -> QuerySet[Delivery]:
 
 
 def _page(request: Request, rows: QuerySet[Delivery], *, limit: int, cursor: str | None) -> HttpResponse:
-    page = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
+    page = keyset.page([rows], export.NEWEST, cursor=cursor, limit=limit)
     items = [representation.delivery_json(delivery, access_of(request)) for delivery in page.rows]
     return page_response(request, "deliveries", items, page.next)
-
-
-def _lines(rows: QuerySet[Delivery], who: Access) -> Iterator[bytes]:
-    for delivery in rows.iterator(chunk_size=200):
-        attempts = [representation.attempt_json(row, who) for row in delivery.attempt_log.all()]
-        line: dict[str, Any] = {**representation.delivery_json(delivery, who), "attempt_log": attempts}
-        yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _retry(who: Access, delivery: Delivery | None) -> str:

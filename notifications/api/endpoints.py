@@ -14,9 +14,11 @@ from notifications.api.base import (
     RecoverFields,
     WebhookView,
     changed,
+    flag,
     found,
     given,
     object_of,
+    paging,
     private,
     seen,
 )
@@ -29,7 +31,7 @@ from tasks_app.api.v1.shapes import EmptyFields
 from tasks_app.idempotency import idempotent, idempotent_secret
 
 NEWEST = keyset.by_id("newest", descending=True)
-MOST_LINES = 100
+NEWEST_LINE = keyset.by_number("newest", "id", descending=True)
 
 
 class EndpointList(WebhookView):
@@ -37,9 +39,7 @@ class EndpointList(WebhookView):
 
     def get(self, request: Request) -> HttpResponse:
         """Lists your endpoints, newest first; an operator sees everybody's."""
-        query = Query(request, {"limit", "cursor"})
-        limit, cursor = query.limit(), query.maybe("cursor", str)
-        query.check()
+        limit, cursor = paging(request)
         rows = access.endpoints_of(access_of(request)).select_related("owner")
         page = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
         return page_response(request, "endpoints", [representation.endpoint_json(row) for row in page.rows], page.next)
@@ -156,10 +156,11 @@ class EndpointHistory(WebhookView):
     """`…/history`."""
 
     def get(self, request: Request, endpoint_id: str) -> HttpResponse:
-        """Reads the newest 100 lines: who changed it, looked at its secret, or why it was disabled."""
-        Query(request, set()).check()
-        lines = EndpointEvent.objects.filter(endpoint=seen(request, endpoint_id))[:MOST_LINES]
-        return json_response({"history": [representation.history_json(line) for line in lines]})
+        """Reads who changed it, looked at its secret, or why it was disabled, newest first."""
+        limit, cursor = paging(request)
+        lines = EndpointEvent.objects.filter(endpoint=seen(request, endpoint_id))
+        page = keyset.page([lines], NEWEST_LINE, cursor=cursor, limit=limit)
+        return page_response(request, "history", [representation.history_json(line) for line in page.rows], page.next)
 
 
 class EndpointRecover(WebhookView):
@@ -168,9 +169,12 @@ class EndpointRecover(WebhookView):
     @idempotent
     def post(self, request: Request, endpoint_id: str) -> HttpResponse:
         """Sends what was held or failed since a time again, in the background; `preview` only counts it."""
+        query = Query(request, {"preview"})
+        preview = query.one("preview", flag, False)
+        query.check()
         endpoint, wanted = changed(request, endpoint_id), given(RecoverFields(data=request.data))
         since, which = wanted["since"].astimezone(timezone.get_default_timezone()), wanted["which"]
-        if wanted["preview"]:
+        if preview or wanted["preview"]:
             return json_response({"total": replays.count(endpoint.pk, which=which, since=since)})
         replay = replays.start(endpoint.pk, which=which, since=since, who=access_of(request).who)
         headers = {"Location": f"/api/v1/webhooks/replays/{replay.pk}"}
@@ -181,10 +185,11 @@ class EndpointReplays(WebhookView):
     """`…/replays`."""
 
     def get(self, request: Request, endpoint_id: str) -> HttpResponse:
-        """Lists the newest 100 replays of an endpoint."""
-        Query(request, set()).check()
-        rows = Replay.objects.filter(endpoint=seen(request, endpoint_id))[:MOST_LINES]
-        return json_response({"replays": [representation.replay_json(row) for row in rows]})
+        """Lists the replays of an endpoint, newest first."""
+        limit, cursor = paging(request)
+        rows = Replay.objects.filter(endpoint=seen(request, endpoint_id))
+        page = keyset.page([rows], NEWEST, cursor=cursor, limit=limit)
+        return page_response(request, "replays", [representation.replay_json(row) for row in page.rows], page.next)
 
 
 class ReplayDetail(WebhookView):

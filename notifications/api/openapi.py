@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from notifications.api import components, deliveries, endpoints, events, metrics  # noqa: F401 - components adds its schemas
 from notifications.fields import EVENT_TYPES
 from notifications.models import Delivery
-from tasks_app.api.v1.components import MOMENT, TEXT, UUID, array
+from tasks_app.api.v1.components import MOMENT, SWITCH, TEXT, UUID, array
 from tasks_app.api.v1.openapi import CURSOR, LIMIT, TASK_ID, describe, operation, parameter
 
 TAG = "webhooks"
@@ -61,16 +61,20 @@ describe(
 )
 describe(endpoints.SecretReveal, post=_endpoint("revealSecret", "Reveal the secrets", "Secrets", takes="Nothing"))
 describe(
-    endpoints.EndpointHistory, get=_endpoint("readEndpointHistory", "Read an endpoint's history", "EndpointHistory")
+    endpoints.EndpointHistory,
+    get=_one([ENDPOINT_ID, LIMIT, CURSOR])("readEndpointHistory", "Read an endpoint's history", "EndpointHistory"),
 )
 describe(
     endpoints.EndpointRecover,
     post=operation(
         "recover", summary="Send held or failed deliveries again", tag=TAG, answers={200: "Preview", 202: "Replay"},
-        takes="Recovery", parameters=[ENDPOINT_ID],
+        takes="Recovery", parameters=[ENDPOINT_ID, parameter("preview", {**SWITCH, "default": False}, "Only count")],
     ),
 )  # fmt: skip
-describe(endpoints.EndpointReplays, get=_endpoint("listReplays", "List an endpoint's replays", "Replays"))
+describe(
+    endpoints.EndpointReplays,
+    get=_one([ENDPOINT_ID, LIMIT, CURSOR])("listReplays", "List an endpoint's replays", "Replays"),
+)
 describe(endpoints.ReplayDetail, get=_replay("readReplay", "Read a replay", "Replay"))
 describe(endpoints.ReplayCancel, post=_replay("cancelReplay", "Cancel a replay", "Replay", takes="Nothing"))
 describe(
@@ -88,7 +92,10 @@ describe(
     post=_bare("retryDeliveries", "Send several again", "RetryResults", status=202, takes="DeliveryIds"),
 )
 describe(deliveries.DeliveryDetail, get=_delivery("readDelivery", "Read a delivery", "DeliveryAndBody"))
-describe(deliveries.DeliveryAttempts, get=_delivery("listAttempts", "List a delivery's attempts", "Attempts"))
+describe(
+    deliveries.DeliveryAttempts,
+    get=_one([DELIVERY_ID, LIMIT, CURSOR])("listAttempts", "List a delivery's attempts", "Attempts"),
+)
 describe(
     deliveries.DeliveryRetry, post=_delivery("retryDelivery", "Send it again", "Delivery", status=202, takes="Reason")
 )

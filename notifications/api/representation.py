@@ -68,14 +68,15 @@ def delivery_json(delivery: Delivery, who: Access) -> DeliveryJSON:
     }  # fmt: skip
 
 
-def attempt_json(attempt: DeliveryAttempt, who: Access) -> dict[str, Any]:
-    """One request. Addresses are for staff."""
-    staff = bool(who.user.is_staff)
+def attempt_json(attempt: DeliveryAttempt, delivery: Delivery, who: Access) -> dict[str, Any]:
+    """One request. Addresses are for staff; what a receiver said, for those who may know which one it is."""
+    staff, sees_url = bool(who.user.is_staff), access.sees_url(who, delivery)
     return {
         "number": attempt.number, "trigger": attempt.trigger, "asked_by": attempt.asked_by,
         "started_at": moment(attempt.started_at), "finished_at": maybe_moment(attempt.finished_at),
         "status_code": attempt.status_code, "error_code": attempt.error_code, "timings_ms": attempt.timings,
-        "response_headers": attempt.response_headers, "response_excerpt": attempt.response_excerpt,
+        "response_headers": attempt.response_headers if sees_url else {},
+        "response_excerpt": attempt.response_excerpt if sees_url else "",
         "error_detail": attempt.error_detail if staff else "", "peer": attempt.peer if staff else "",
     }  # fmt: skip
 

@@ -118,7 +118,9 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
 
 def _lists(path: str, method: str) -> bool:
     """Whether it answers with a page."""
-    return method == "get" and path.endswith(("/tasks", "/{task_id}/events", "/deliveries", "/endpoints"))
+    return method == "get" and path.endswith(
+        ("/tasks", "/{task_id}/events", "/deliveries", "/endpoints", "/attempts", "/history", "/replays")
+    )
 
 
 def _headers(path: str, method: str, status: int) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         found.add(404)
     if "requestBody" in operation or method in ("put", "post"):
         found |= {413, 415}
-    if method in ("post", "patch", "put"):
+    if method in ("post", "patch", "put") or path.endswith(("/curl", "/signing-key")):
         found.add(409)
     if any(parameter.get("name") == "If-Match" for parameter in operation.get("parameters", [])):
         found.add(412)

@@ -4,15 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
+from django.test import AsyncClient
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 
 from notifications import catalogue, deliveries
-from notifications.models import Delivery, Endpoint, Event
+from notifications.api import export
+from notifications.models import Delivery, DeliveryAttempt, Endpoint, Event
 from tests.notifications.api.lives import live_every_life
 from tests.notifications.api.test_endpoints import HIDDEN, described, make
-from tests.notifications.making import EXAMPLE, delivery_to
+from tests.notifications.making import EXAMPLE, callback, delivery_to
 from tests.services.receiver import Receiver
 from tests.tasks_app.api.conftest import Caller, problem
 
@@ -166,3 +169,77 @@ def test_a_header_is_judged_as_it_came(ada: Caller) -> None:
 @pytest.mark.parametrize("ids", [[], [7], ["x"], [None], [["a"]], "x", {}, ["\0"], [True]], ids=repr)
 def test_many_are_named_by_their_ids(ada: Caller, ids: Any) -> None:
     problem(ada.post("/api/v1/webhooks/deliveries/retry", {"ids": ids}), 400, "invalid")
+
+
+# ---- Pages, the export, and what is not for everybody ----------------------------------------------------------------
+
+
+def test_the_log_of_attempts_comes_in_pages(ada: Caller) -> None:
+    make(ada)
+    delivery = delivery_to(Endpoint.objects.get())
+    for number in range(1, 4):
+        DeliveryAttempt.objects.create(
+            delivery=delivery, endpoint=delivery.endpoint, number=number, started_at=timezone.now()
+        )
+    first = ada.get(f"/api/v1/webhooks/deliveries/{delivery.pk}/attempts?limit=2")
+    described("Attempts", first.json())
+    assert first.headers["Link"] == f'<{first.json()["next"]}>; rel="next"'
+    rest = ada.get(first.json()["next"].removeprefix("http://testserver")).json()
+    assert [row["number"] for row in first.json()["attempts"] + rest["attempts"]] == [1, 2, 3]
+    assert rest["next"] is None
+
+
+def test_what_the_operators_own_receiver_said_is_the_operators(ada: Caller, operator: Caller) -> None:
+    default = callback("https://inside.example/", source="default")
+    event = Event.objects.create(type="task.completed", owner_id=ada.user.pk, created_at=timezone.now(), body="{}")
+    delivery = delivery_to(default, url="https://inside.example/hook", status="DELIVERED")
+    Delivery.objects.filter(pk=delivery.pk).update(event=event)
+    DeliveryAttempt.objects.create(
+        delivery=delivery, endpoint=default, number=1, started_at=timezone.now(), status_code=200,
+        response_excerpt="inside.example says", response_headers={"location-host": "inside.example"}, peer="10.0.0.9",
+        error_detail="10.0.0.9 refused",
+    )  # fmt: skip
+    one = f"/api/v1/webhooks/deliveries/{delivery.pk}"
+    for path in (one, f"{one}/attempts", "/api/v1/webhooks/deliveries"):
+        assert "inside" not in ada.get(path).content.decode() and "10.0.0.9" not in ada.get(path).content.decode()
+    export = b"".join(ada.get("/api/v1/webhooks/deliveries/export").streaming_content).decode()
+    assert str(delivery.pk) in export and "inside" not in export and "10.0.0.9" not in export
+    problem(ada.get(f"{one}/curl"), 403, "forbidden")
+    (row,) = operator.get(f"{one}/attempts").json()["attempts"]
+    assert (row["response_excerpt"], row["peer"], row["error_detail"]) == ("inside.example says", "", "")
+    operator.user.is_staff = True
+    operator.user.save()
+    (row,) = operator.get(f"{one}/attempts").json()["attempts"]
+    assert (row["peer"], row["error_detail"]) == ("10.0.0.9", "10.0.0.9 refused")
+
+
+def test_the_export_asks_page_by_page_and_leaves_nothing_out(
+    ada: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE", 2)
+    make(ada)
+    wanted = [str(delivery_to(Endpoint.objects.get()).pk) for _ in range(5)][::-1]
+    answer = ada.get("/api/v1/webhooks/deliveries/export")
+    pieces = list(answer.streaming_content)
+    assert [len(piece.splitlines()) for piece in pieces] == [2, 2, 1]
+    assert [json.loads(line)["id"] for line in b"".join(pieces).splitlines()] == wanted
+    assert list(bob.get("/api/v1/webhooks/deliveries/export").streaming_content) == []
+    for wrong in ("?limit=1", "?cursor=x", "?format=json", "?status=x"):
+        problem(ada.get(f"/api/v1/webhooks/deliveries/export{wrong}"), 400, "invalid")
+
+
+def test_the_export_is_streamed_over_asgi_too(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standalone serves by ASGI, where an ordinary iterator is read to its end before anything is sent."""
+    monkeypatch.setattr(export, "PAGE", 2)
+    make(ada)
+    wanted = [str(delivery_to(Endpoint.objects.get()).pk) for _ in range(3)][::-1]
+
+    async def ask() -> list[bytes]:
+        headers = {"Authorization": f"Bearer {ada.text}"}
+        answer: Any = await AsyncClient().get("/api/v1/webhooks/deliveries/export", headers=headers)
+        assert answer.is_async
+        return [piece async for piece in answer.streaming_content]
+
+    pieces = async_to_sync(ask)()
+    assert [len(piece.splitlines()) for piece in pieces] == [2, 1]
+    assert [json.loads(line)["id"] for line in b"".join(pieces).splitlines()] == wanted

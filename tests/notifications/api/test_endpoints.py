@@ -142,6 +142,9 @@ def test_recover_previews_begins_and_can_be_cancelled(ada: Caller) -> None:
     delivery_to(Endpoint.objects.get(), status="HELD")
     body = {"since": "2020-01-01T00:00:00Z"}
     assert ada.post(f"{ALL}/{made['id']}/recover", {**body, "preview": True}).json() == {"total": 1}
+    assert ada.post(f"{ALL}/{made['id']}/recover?preview=true", body).json() == {"total": 1}
+    for wrong in ("preview=yes", "preview=", "since=x"):
+        problem(ada.post(f"{ALL}/{made['id']}/recover?{wrong}", body), 400, "invalid")
     begun = ada.post(f"{ALL}/{made['id']}/recover", body)
     described("Replay", begun.json())
     assert (begun.status_code, begun.json()["total"], begun.json()["which"]) == (202, 1, ["failed", "held"])
@@ -204,3 +207,22 @@ def test_new_host_is_true_or_false_and_nothing_else(ada: Caller, value: Any) -> 
     answer = ada.call("PATCH", one, {"url": "https://elsewhere.example/", "new_host": value})
     assert "new_host" in problem(answer, 400, "invalid")["errors"]
     assert ada.get(one).json()["header_names"] == ["x-key"]
+
+
+def test_history_and_replays_come_in_pages(ada: Caller) -> None:
+    one = f"{ALL}/{make(ada)['id']}"
+    for number in range(3):
+        ada.call("PATCH", one, {"description": str(number)})
+        replay = ada.post(f"{one}/recover", {"since": "2020-01-01T00:00:00Z"})
+        ada.post(f"{replay.headers['Location']}/cancel")
+    for name, component in (("history", "EndpointHistory"), ("replays", "Replays")):
+        whole = ada.get(f"{one}/{name}").json()
+        found, path = [], f"{one}/{name}?limit=2"
+        while path:
+            answer = ada.get(path)
+            described(component, answer.json())
+            found += answer.json()[name]
+            path = (answer.json()["next"] or "").removeprefix("http://testserver")
+        assert found == whole[name] and len(found) >= 3
+        problem(ada.get(f"{one}/{name}?limit=0"), 400, "invalid")
+        problem(ada.get(f"{one}/{name}?cursor=x"), 400, "bad_cursor")
