@@ -12,11 +12,25 @@ BODIES: dict[str, Any] = {
     "reopenTask": {"reason": "The service is back"},
     "rerunTask": {"payload": {"message": "Once more"}},
     "createToken": {"name": "nightly import", "scopes": ["tasks:read", "tasks:write"]},
+    "createEndpoint": {"url": "https://example.org/hooks", "event_types": ["task.completed", "task.failed"]},
+    "changeEndpoint": {"event_types": ["task.*"], "tags": ["urgent"]},
+    "enableEndpoint": {"force": True},
+    "rotateSecret": {"overlap_seconds": 3600},
+    "recover": {"since": "2026-01-31T12:00:00Z", "which": ["held", "failed"]},
+    "retryDelivery": {"reason": "The receiver is mended"},
+    "retryDeliveries": {"ids": [EXAMPLE_ID]},
+    "verifySignature": {
+        "secret": "whsec_" + "A" * 43 + "=", "body": "{}",
+        "headers": {"webhook-id": "evt_1", "webhook-timestamp": "1769860800", "webhook-signature": "v1,…"},
+    },
     "rootCreateTask": {"title": "Hello", "payload": {"message": "It works"}},
     "rootChangeTask": {"done": True},
-}
+}  # fmt: skip
 """Operation → a body that is accepted; tests send each."""
-_PLACES = {"{task_id}": EXAMPLE_ID, "{kind}": "message", "{token_id}": "1"}
+_PLACES = {
+    **dict.fromkeys(("{task_id}", "{endpoint_id}", "{delivery_id}", "{replay_id}"), EXAMPLE_ID),
+    "{kind}": "message", "{token_id}": "1",
+}  # fmt: skip
 
 
 def snippets(base: str, method: str, path: str, body: Any) -> dict[str, str]:

@@ -15,6 +15,8 @@ from referencing.jsonschema import DRAFT202012
 
 from tasks_app.api.v1 import schema
 from tasks_app.api.v1.examples import BODIES
+from tests.notifications.making import delivery_to
+from tests.notifications.making import made as endpoint_of
 from tests.tasks_app.api.conftest import Caller
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -89,7 +91,14 @@ def test_the_example_of_an_operation_is_accepted_and_its_answer_as_described(ada
     if name == "reopenTask":
         ada.post(f"/api/v1/tasks/{made['id']}/cancel")
     _validator(operation["requestBody"]["content"]).validate(BODIES[name])
-    answer = ada.call(method.upper(), path.replace("{task_id}", made["id"]), BODIES[name])
+    endpoint = endpoint_of(ada.user)
+    places = {
+        "task_id": made["id"],
+        "endpoint_id": endpoint.pk,
+        "delivery_id": delivery_to(endpoint).pk,
+        "token_id": "",
+    }
+    answer = ada.call(method.upper(), path.format(**places), BODIES[name])
     assert str(answer.status_code) in operation["responses"], answer.content
     assert answer.status_code < 300
     _validator(operation["responses"][str(answer.status_code)]["content"]).validate(answer.json())
@@ -110,6 +119,7 @@ def test_the_page_shows_every_operation_without_script_or_style_of_its_own(db: N
         for operation in operations.values():
             assert f'id="{operation["operationId"]}"' in page
     assert "curl -X POST http://localhost:8123/api/v1/tasks" in page
+    assert not re.search(r"localhost:8123/\S*\{", page), "a place in a path without an example"
     assert "requests.post(" in page and "await fetch(" in page
     assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=|src=\"(?!/static/)", page)
     ids = re.findall(r'\sid="([^"]+)"', page)
