@@ -75,7 +75,7 @@ def test_the_peer_and_details_are_for_staff(page: Client, anna: Any) -> None:
     [
         ({"reason": "Waits 30 s: answered 503"}, {}, "Waits 30 s: answered 503."),
         ({"reason": "Waits 30 s: x", "attempts": 2}, {}, "attempt 3 of 12 of the schedule"),
-        ({"next_attempt_at": -1}, {"last_success_at": -9}, "It is due: it goes out in a moment. The endpoint gets 5 requests at a time."),
+        ({"next_attempt_at": -1}, {"last_success_at": -9}, "It is due: it goes out in a moment. The endpoint gets 5 requests"),
         ({"next_attempt_at": -1}, {"failures_in_row": 3}, "The endpoint gets one request at a time."),
         ({}, {"breaker_openings": 1, "not_before": 60, "not_before_reason": "The breaker is open"}, "The whole endpoint waits"),
         ({}, {"breaker_openings": 1, "not_before": -1}, "The breaker is half-open"),
