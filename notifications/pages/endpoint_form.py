@@ -6,21 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from notifications import fields
+from notifications import catalogue, fields, payloads
 from notifications.models import Endpoint
 from tasks_app.pages.json_text import Misread, read_object
 
-CHOICES = {
-    "task.*": "All that happens to your tasks",
-    "task.created": "It was accepted",
-    "task.started": "A worker began",
-    "task.updated": "It was changed or reopened",
-    "task.completed": "It is done",
-    "task.failed": "It ended without a result",
-    "task.cancelled": "Somebody stopped it",
-    "task.deleted": "It was removed, with its history",
-    "webhook.endpoint.disabled": "Another endpoint of yours was given up",
-}
+CHOICES = {"task.*": "All that happens to your tasks.", **catalogue.MEANINGS}
+CHOICES.pop(payloads.PING)
 """What the form offers, with what it means. A test (`ping`) is sent to whoever asks for it; other patterns are typed."""
 TEXTS = ("url", "description", "globs", "kinds", "tags", "metadata", "headers", "secret")
 WORDS = re.compile(r"[,\n]")

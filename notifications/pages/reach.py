@@ -55,9 +55,10 @@ def seen_delivery(viewer: Viewer, delivery_id: uuid.UUID) -> Delivery:
 
 
 def may_send(viewer: Viewer, delivery: Delivery) -> bool:
-    """Whether the viewer may send it again or cancel it: whose event it is, whose endpoint, or who may change any."""
-    own = viewer.user.pk in (delivery.endpoint.owner_id, delivery.event.owner_id)
-    own = own and viewer.user.has_perm("tasks_app.add_task")
+    """Whether the viewer may send it again or cancel it: its endpoint's people; of WEBHOOK_URL and callbacks the task's."""
+    if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
+        return access.may_change(viewer, delivery.endpoint)
+    own = delivery.event.owner_id == viewer.user.pk and viewer.user.has_perm("tasks_app.add_task")
     return bool(viewer.has("webhooks:write") and (own or access.may_any(viewer, "change")))
 
 

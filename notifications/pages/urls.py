@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from notifications.pages import check, deliveries, delivery, endpoint, endpoint_list, verbs
+from notifications.pages import check, deliveries, delivery, endpoint, endpoint_list, events, verbs
 
 app_name = "webhooks"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("dashboard/webhooks/", endpoint_list.endpoint_list, name="endpoints"),
     path("dashboard/webhooks/new", endpoint_list.new, name="new"),
     path("dashboard/webhooks/check", check.check, name="check"),
+    path("dashboard/webhooks/events", events.event_types, name="events"),
     path("dashboard/webhooks/deliveries/<uuid:delivery_id>/", delivery.detail, name="delivery"),
     path("dashboard/webhooks/deliveries/<uuid:delivery_id>/replay", delivery.replay, name="send_again"),
     path("dashboard/webhooks/deliveries/<uuid:delivery_id>/cancel", delivery.cancel, name="cancel_delivery"),

@@ -93,6 +93,8 @@ def ended(attempt: DeliveryAttempt) -> str:
 @register.filter
 def opens_for(delivery: Delivery, viewer: Access) -> bool:
     """Whether the delivery has a page for this viewer, by access.deliveries_of; asks nothing of the database."""
+    if delivery.endpoint.deleted_at is not None:
+        return False
     own = viewer.user.pk is not None and viewer.user.pk in (delivery.endpoint.owner_id, delivery.event.owner_id)
     return own or access.may_any(viewer, "view")
 

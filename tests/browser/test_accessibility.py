@@ -14,7 +14,7 @@ pytestmark = pytest.mark.services
 PATHS = [
     "/dashboard/", "/dashboard/?status=FAILED&kind=message", "/dashboard/?tag=nothing", "/dashboard/new?kind=http_request",
     "/dashboard/new?as=json", "/dashboard/tokens/", "/dashboard/chart", "/login/", "/nothing", "task", "failed", "later",
-    "/dashboard/webhooks/", "/dashboard/webhooks/new", "/dashboard/webhooks/check",
+    "/dashboard/webhooks/", "/dashboard/webhooks/new", "/dashboard/webhooks/check", "/dashboard/webhooks/events",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from notifications import endpoints, secrets
+from notifications import endpoints, fields, secrets
 from notifications.models import Delivery, Endpoint, EndpointEvent, Replay
 from tests.notifications.making import EXAMPLE, delivery_to, made
 from tests.tasks_app.making import person
@@ -418,6 +418,16 @@ def test_a_hostile_form_comes_back_as_text(page: Client) -> None:
     text = page.post(f"{URL}new", dict.fromkeys(fields, f'"></textarea>{EVIL}') | {"event": EVIL}).content.decode()
     assert "<img src" not in text
     assert "</textarea><img" not in text
+
+
+def test_the_catalogue_shows_every_type_with_an_example_and_its_schema(page: Client) -> None:
+    text = text_of(page, f"{URL}events")
+    for name in fields.EVENT_TYPES:
+        assert f'id="{name}"' in text
+        assert f"Example of {name}" in text
+        assert f"JSON Schema of {name}" in text
+    form = text_of(page, f"{URL}new")
+    assert all(f'value="{name}"' in form for name in fields.EVENT_TYPES if name != "ping")
 
 
 def test_the_page_takes_a_bounded_number_of_queries(

@@ -121,6 +121,7 @@ GET     /dashboard/webhooks/                          302     302     302      3
 GET     /dashboard/webhooks/new                       302     302     302      302     200    403     200     200
 POST    /dashboard/webhooks/new                       302     302     302      302     201    403     201     201
 GET     /dashboard/webhooks/check                     302     302     302      302     200    200     200     200
+GET     /dashboard/webhooks/events                    302     302     302      302     200    200     200     200
 POST    /dashboard/webhooks/check                     302     302     302      302     422    422     422     422
 GET     /dashboard/webhooks/{endpoint_id}/            302     302     302      302     404    404     200     200
 GET     /dashboard/webhooks/{endpoint_id}/edit        302     302     302      302     404    404     200     200
