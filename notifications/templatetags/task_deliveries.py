@@ -95,5 +95,5 @@ def _receipt(delivery: Delivery) -> Receipt:
     return Receipt(
         at=delivery.finished_at or delivery.created_at, status=tone(delivery),
         title=words.get(Status(delivery.status), "Webhook given up"), text=f"{delivery.event.type}: {delivery.reason}",
-        who=host(delivery.url),
+        who="the server’s receiver" if delivery.receiver == "default" else host(delivery.url),
     )  # fmt: skip

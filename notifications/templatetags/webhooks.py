@@ -100,6 +100,12 @@ def opens_for(delivery: Delivery, viewer: Access) -> bool:
 
 
 @register.filter
+def names_place(delivery: Delivery, viewer: Access) -> bool:
+    """Whether the viewer may read where it goes."""
+    return access.sees_url(viewer, delivery)
+
+
+@register.filter
 def outcome(attempt: DeliveryAttempt) -> str:
     """`Answered 503`, `Timed out`, `Under way`."""
     if attempt.status_code:

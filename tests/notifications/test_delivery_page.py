@@ -198,13 +198,16 @@ def test_the_operators_receiver_is_told_of_without_its_address(page: Client, ann
     settings.WEBHOOK_URL = "https://operators.example.org/secret-path"
     delivery = delivery_to(callback(source="default"), url=settings.WEBHOOK_URL)
     Event.objects.update(owner_id=anna.pk, flat_body="{}")
+    attempted(delivery, response_excerpt="its own words", response_headers={"location-host": "inside.example.org"})
     text = text_of(page, address(delivery))
     assert "the server’s receiver" in text
-    assert "operators.example.org" not in text
+    for hidden in ("operators.example.org", "its own words", "inside.example.org"):
+        assert hidden not in text
     assert "curl" not in text.split('id="main"')[1]
     operator = Client()
     operator.force_login(person("olivia", "operator"))
     assert "operators.example.org" in text_of(operator, address(delivery))
+    assert "its own words" in text_of(operator, address(delivery))
 
 
 # ---- The task's page -------------------------------------------------------------------------------------------------
@@ -220,6 +223,20 @@ def test_the_tasks_page_names_the_endpoint_and_leads_to_the_delivery(page: Clien
     assert f'href="/dashboard/webhooks/{endpoint.pk}/"' in text
     assert "Billing" in text
     assert f'href="{path}"' in text_of(page, address(delivery))
+
+
+def test_the_tasks_page_keeps_the_operators_receiver_to_operators(page: Client, anna: Any, settings: Any) -> None:
+    settings.WEBHOOK_URL, settings.WEBHOOK_EVENTS = "https://operators.example.org/hook", ["task.completed"]
+    task = started()
+    Task.objects.filter(pk=task.pk).update(owner=anna)
+    end(task)
+    Delivery.objects.update(status="DELIVERED", next_attempt_at=None, finished_at=timezone.now())
+    text = text_of(page, f"/dashboard/tasks/{task.pk}/")
+    assert text.count("the server’s receiver") == 2
+    assert "operators.example.org" not in text
+    operator = Client()
+    operator.force_login(person("olivia", "operator"))
+    assert "operators.example.org" in text_of(operator, f"/dashboard/tasks/{task.pk}/")
 
 
 def test_who_may_not_see_the_delivery_gets_no_link_to_it(client: Client, anna: Any) -> None:
