@@ -63,7 +63,7 @@ class DeliveryRetryMany(WebhookView):
     def post(self, request: Request) -> HttpResponse:
         """Sends up to 1,000 deliveries again. Says of each what came of it: `retried`, `busy`, `not_found`, `forbidden`."""
         who, ids = access_of(request), given(IdsFields(data=request.data))["ids"]
-        rows = access.deliveries_of(who).filter(pk__in=ids).in_bulk()
+        rows = access.deliveries_of(who).defer(*export.BODIES).filter(pk__in=ids).in_bulk()
         results = [{"id": str(key), "result": _retry(who, rows.get(key))} for key in dict.fromkeys(ids)]
         return json_response({"results": results}, status=202)
 
@@ -155,7 +155,7 @@ def _filtered(request: Request, query: Query) -> QuerySet[Delivery]:
 
 
 def _page(request: Request, rows: QuerySet[Delivery], *, limit: int, cursor: str | None) -> HttpResponse:
-    page = keyset.page([rows], export.NEWEST, cursor=cursor, limit=limit)
+    page = keyset.page([rows.defer(*export.BODIES)], export.NEWEST, cursor=cursor, limit=limit)
     items = [representation.delivery_json(delivery, access_of(request)) for delivery in page.rows]
     return page_response(request, "deliveries", items, page.next)
 

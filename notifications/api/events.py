@@ -29,7 +29,7 @@ class EventFeed(WebhookView):
         limit, after = query.limit(), query.one("after", str, feed.START)
         types = query.several("type", EVENT_TYPES)
         query.check()
-        rows = access.events_of(access_of(request))
+        rows = access.events_of(access_of(request)).defer("flat_body", "result_body")
         try:
             found = feed.read(rows.filter(type__in=types) if types else rows, after=after, limit=limit)
         except feed.InvalidCursor as error:
@@ -48,7 +48,9 @@ class EventTypes(WebhookView):
 
 
 class SigningKey(WebhookView):
-    """`/api/v1/webhooks/signing-key`."""
+    """`/api/v1/webhooks/signing-key`. It only reads, but a secret: see `get`."""
+
+    scope_area = ""
 
     def get(self, request: Request) -> HttpResponse:
         """Shows the secret that the callbacks of your tasks are signed with. A secret: takes `webhooks:write`."""
@@ -59,7 +61,11 @@ class SigningKey(WebhookView):
         if not settings.WEBHOOK_SIGNING_KEY:
             sentence = "Callbacks are off here: the operator has set no WEBHOOK_SIGNING_KEY."
             raise Refused(sentence, code="endpoints_off")
-        return private(json_response({"secret": signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, str(who.user.pk))}))
+        try:
+            secret = signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, str(who.user.pk))
+        except signing.InvalidSecret as error:  # too short: nothing can be signed with it either
+            raise Refused(f"Callbacks are off here. {error}", code="endpoints_off") from None
+        return private(json_response({"secret": secret}))
 
 
 class Verify(WebhookView):

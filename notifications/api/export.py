@@ -16,6 +16,8 @@ from tasks_app.access import Access
 
 NEWEST = keyset.by_id("newest", descending=True)
 PAGE = 100
+BODIES = ("event__body", "event__flat_body", "event__result_body")
+"""What lists do not show and need not read."""
 
 
 def answer(request: HttpRequest, rows: QuerySet[Delivery], who: Access) -> StreamingHttpResponse:
@@ -29,7 +31,7 @@ def answer(request: HttpRequest, rows: QuerySet[Delivery], who: Access) -> Strea
 
 def pages(rows: QuerySet[Delivery], who: Access) -> Iterator[bytes]:
     """The lines of a page at a time."""
-    rows, cursor = rows.prefetch_related("attempt_log"), None
+    rows, cursor = rows.defer(*BODIES).prefetch_related("attempt_log"), None
     while True:
         page = keyset.page([rows], NEWEST, cursor=cursor, limit=PAGE)
         if page.rows:
