@@ -15,8 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from notifications import topic
-from notifications.models import Delivery
+from notifications import endpoints, sealed, secrets, topic
+from notifications.models import Delivery, Endpoint
 from taskmanager.celery import app
 from tasks_app import broker, clock, handlers, quarantine, recovery
 from tasks_app.models import Heartbeat, Task, TaskStatus
@@ -240,10 +240,35 @@ def _webhooks() -> Iterator[Finding]:
         lost=Count("pk", filter=Q(status=Delivery.Status.SENDING, lease_expires_at__lt=now - DELIVERY_LATE)),
     )
     overdue = numbers["late"] + numbers["lost"]
-    advice = "Start another notifier, or raise NOTIFIER_CONCURRENCY; a receiver that hangs holds one thread each."
+    advice = (
+        "Start another notifier, or raise NOTIFIER_CONCURRENCY; a receiver that hangs holds one thread. "
+        "Or one receiver is too slow for what it is told: see its page."
+    )
     yield Finding(check="webhooks", level="problem" if overdue else "ok",
                   text=f"{overdue} deliveries are overdue by over {DELIVERY_LATE.seconds // 60} min.",
                   advice=advice if overdue else "")  # fmt: skip
+
+
+def _endpoints() -> Iterator[Finding]:
+    own = endpoints.own()
+    sealed_one = own.exclude(secrets="").order_by("pk").first()
+    try:
+        if sealed_one is not None:
+            secrets.read(sealed_one)
+    except (sealed.CannotSeal, sealed.CannotUnseal) as error:
+        yield Finding(check="endpoints", level="problem", text=f"Webhook endpoints cannot be told anything: {error}",
+                      advice="Set WEBHOOK_ENCRYPTION_KEYS to the keys they were made with, newest first.")  # fmt: skip
+        return
+    if not sealed.can_seal():
+        yield Finding(check="endpoints", level="note", text="Nobody can make webhook endpoints.",
+                      advice="Set WEBHOOK_ENCRYPTION_KEYS (README.md, Settings).")  # fmt: skip
+        return
+    disabled = own.filter(state=Endpoint.State.DISABLED).count()
+    failing = own.filter(state=Endpoint.State.ENABLED, notices__gt=0).count()
+    advice = "Their owners were told; the pages about webhooks say why. What happens meanwhile is held."
+    yield Finding(check="endpoints", level="note" if disabled or failing else "ok",
+                  text=f"{own.count()} webhook endpoints, {disabled} of them disabled, {failing} failing for over a day.",
+                  advice=advice if disabled or failing else "")  # fmt: skip
 
 
 # ---- Settings that bite later -------------------------------------------------------------------------------------------
@@ -273,5 +298,5 @@ def _limits() -> Iterator[Finding]:
 
 
 CHECKS: list[Callable[[], Iterator[Finding]]] = [
-    _database, _clocks, _broker, _queues, _redis, _workers, _sweep, _tasks, _quarantine, _webhooks, _limits,
+    _database, _clocks, _broker, _queues, _redis, _workers, _sweep, _tasks, _quarantine, _webhooks, _endpoints, _limits,
 ]  # fmt: skip

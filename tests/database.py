@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from notifications import live, topic
-from notifications.models import Event
+from notifications.models import Endpoint, Event
 from tasks_app import identity, pipeline
 from tasks_app.models import Heartbeat, QuarantinedMessage, Task
 
@@ -37,7 +37,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
         for drain in (pipeline.publisher, live.announcer, topic.publisher):
             assert drain.flush(timeout=20)
         Event.objects.all().delete()
-        for model in (Task, QuarantinedMessage, Heartbeat):
+        for model in (Task, QuarantinedMessage, Heartbeat, Endpoint):
             model.objects.all().delete()
         User.objects.exclude(username=identity.LOCAL).delete()
 

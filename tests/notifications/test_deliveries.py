@@ -106,6 +106,13 @@ def test_any_other_answer_is_tried_again_by_the_schedule(status: int, receiver: 
     assert f"answered {status}" in fresh(delivery).reason
 
 
+def test_a_redirect_is_not_followed_and_its_host_is_said(receiver: Receiver, delivery: Delivery) -> None:
+    receiver.respond(Answer(302, headers={"Location": "https://elsewhere.example/path?secret=1"}))
+    deliveries.send(delivery.pk)
+    assert "answered 302, which is not followed, to elsewhere.example" in fresh(delivery).reason
+    assert "secret" not in fresh(delivery).reason
+
+
 def test_a_refused_connection_is_tried_again(receiver: Receiver, delivery: Delivery) -> None:
     receiver.stop()
     deliveries.send(delivery.pk)

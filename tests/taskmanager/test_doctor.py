@@ -12,15 +12,17 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu import Queue
 
-from notifications.models import Delivery
+from notifications import endpoints
+from notifications.models import Delivery, Endpoint
 from taskmanager import doctor
 from taskmanager.celery import app
 from taskmanager.doctor import Finding
 from tasks_app import broker, pipeline, recovery
 from tasks_app.handlers import registry
 from tasks_app.models import Heartbeat, QuarantinedMessage, Task
+from tests.notifications.making import made
 from tests.services.processes import free_port
-from tests.tasks_app.making import started, submitted
+from tests.tasks_app.making import person, started, submitted
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -93,6 +95,25 @@ def test_deliveries_that_are_overdue_are_a_problem(settings: Any) -> None:
     assert worst("webhooks").level == "ok"
     Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=5))
     assert worst("webhooks").level == "problem" and worst("webhooks").text.startswith("1 deliveries are overdue")
+
+
+def test_endpoints_without_the_key_they_were_sealed_with_are_a_problem(settings: Any) -> None:
+    assert worst("endpoints").level == "ok"
+    made(person("anna", "member"))
+    settings.WEBHOOK_ENCRYPTION_KEYS = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    assert worst("endpoints").level == "problem" and "WEBHOOK_ENCRYPTION_KEYS" in worst("endpoints").text
+    endpoints.own().delete()
+    settings.WEBHOOK_ENCRYPTION_KEYS = ""
+    assert (worst("endpoints").level, worst("endpoints").text) == ("note", "Nobody can make webhook endpoints.")
+
+
+def test_disabled_endpoints_are_counted() -> None:
+    made(person("anna", "member"))
+    Endpoint.objects.update(state="disabled")
+    assert (worst("endpoints").level, worst("endpoints").text[:40]) == (
+        "note",
+        "1 webhook endpoints, 1 of them disabled,",
+    )
 
 
 def test_missing_migrations_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
