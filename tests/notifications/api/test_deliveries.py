@@ -119,6 +119,8 @@ def test_every_event_that_is_told_is_as_the_catalogue_says(ada: Caller, settings
     for body in [*bodies, *(entry["example"] for entry in catalogue.entries())]:
         Draft202012Validator(catalogue.schema(body["type"])).validate(body)
     described("EventTypes", ada.get("/api/v1/webhooks/event-types").json())
+    whose = Delivery.objects.values_list("event__owner_id", "endpoint__owner_id").distinct()
+    assert set(whose) == {(ada.user.pk, ada.user.pk)}, "access.deliveries_of asks for the one and means both"
 
 
 def test_the_signing_key_is_the_owners_own(ada: Caller, bob: Caller, settings: Any) -> None:
