@@ -15,6 +15,8 @@ from tasks_app import clock
 LOOKED_AT = 200
 DAY = timedelta(hours=24)
 Status = Delivery.Status
+UNFINISHED = Q(status=Status.PENDING) | Q(status=Status.SENDING) | Q(status__in=["HELD", "FAILED", "BLOCKED"])
+"""All that is counted here. Said one by one: each has a small index of its own, and what was delivered is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def of(endpoint: Endpoint, *, now: datetime | None = None) -> Figures:
     ends = list(since.order_by("-started_at").values_list("status_code", "timings")[:LOOKED_AT])
     taken = [status for status, _ in ends if status and 200 <= status < 300]
     times = sorted(timings["total"] for status, timings in ends if status and "total" in timings)
-    counts: dict[str, Any] = Delivery.objects.filter(endpoint=endpoint).aggregate(
+    counts: dict[str, Any] = Delivery.objects.filter(UNFINISHED, endpoint=endpoint).aggregate(
         waiting=Count("pk", filter=Q(status=Status.PENDING)),
         waiting_since=Min("created_at", filter=Q(status=Status.PENDING)),
         in_flight=Count("pk", filter=Q(status=Status.SENDING)),
