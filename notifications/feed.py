@@ -31,10 +31,13 @@ class Feed:
 def read(events: QuerySet[Event], *, after: str = START, limit: int) -> Feed:
     """Up to `limit` events behind a cursor. Raises InvalidCursor."""
     transaction, last = _parse(after)
+    oldest = _oldest_open()
+    if transaction >= oldest:  # every cursor was below it when it was given, and it only grows
+        raise InvalidCursor("A cursor of another database: this one was restored. Leave `after` out to begin anew.")
     behind = Q(transaction__gt=transaction)
     if last is not None:
         behind |= Q(transaction=transaction, pk__gt=last)
-    rows = events.filter(behind, transaction__lt=_oldest_open()).order_by("transaction", "pk")
+    rows = events.filter(behind, transaction__lt=oldest).order_by("transaction", "pk")
     found = list(rows[: limit + 1])
     shown = found[:limit]
     cursor = f"{shown[-1].transaction}.{shown[-1].pk}" if shown else after

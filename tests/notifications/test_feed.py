@@ -59,3 +59,11 @@ def test_a_page_goes_on_behind_the_last_row_of_the_one_before() -> None:
         page = feed.read(Event.objects.all(), after=after, limit=3)
         seen, after, ends = seen + [event.type for event in page.events], page.after, page.is_end
     assert seen == names
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("after", ["999999999999999999", "99999999999.01990000-0000-7000-8000-000000000000"])
+def test_a_cursor_from_before_the_database_was_restored_is_refused(after: str) -> None:
+    """A restored PostgreSQL counts transactions from the beginning: nothing would ever be behind such a cursor."""
+    with pytest.raises(feed.InvalidCursor, match="restored"):
+        feed.read(Event.objects.all(), after=after, limit=3)
