@@ -111,11 +111,14 @@ def test_a_cursor_that_is_none_is_refused_or_harmless(ada: Caller, cursor: str) 
 
 
 def test_every_event_that_is_told_is_as_the_catalogue_says(ada: Caller, settings: Any) -> None:
-    make(ada, event_types=["*"])
+    make(ada, event_types=["*"], include_result=True)
     settings.PUBLIC_URL = "https://tasks.example.org"
     live_every_life(ada)
     bodies = [json.loads(event.body) for event in Event.objects.all()]
     assert {body["type"] for body in bodies} == set(catalogue.MEANINGS)
+    with_results = [json.loads(event.result_body) for event in Event.objects.exclude(result_body="")]
+    assert with_results and all("result" in body["data"] for body in with_results)
+    bodies += with_results
     for body in [*bodies, *(entry["example"] for entry in catalogue.entries())]:
         Draft202012Validator(catalogue.schema(body["type"])).validate(body)
     described("EventTypes", ada.get("/api/v1/webhooks/event-types").json())

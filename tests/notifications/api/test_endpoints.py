@@ -1,5 +1,6 @@
 """`/api/v1/webhooks/endpoints` over HTTP: what comes back, what never does, and what is refused and how."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from notifications import deliveries, endpoints, replays
 from notifications.models import Endpoint
+from tasks_app.api.representation import moment
 from tasks_app.api.v1 import schema
 from tests.notifications.making import EXAMPLE, delivery_to
 from tests.services.receiver import Receiver
@@ -226,3 +228,20 @@ def test_history_and_replays_come_in_pages(ada: Caller) -> None:
         assert found == whole[name] and len(found) >= 3
         problem(ada.get(f"{one}/{name}?limit=0"), 400, "invalid")
         problem(ada.get(f"{one}/{name}?cursor=x"), 400, "bad_cursor")
+
+
+def test_the_figures_count_what_waits_is_under_way_is_held_or_failed(ada: Caller) -> None:
+    made = make(ada)
+    one, now = Endpoint.objects.get(), timezone.now()
+    waiting = delivery_to(one, now=now - timedelta(hours=2))
+    delivery_to(one)
+    delivery_to(one, status="SENDING", lease_expires_at=now)
+    for status in ("HELD", "FAILED", "FAILED", "BLOCKED", "DELIVERED", "CANCELLED"):
+        delivery_to(one, status=status, now=now - timedelta(days=3))
+    body = ada.get(f"{ALL}/{made['id']}").json()
+    described("EndpointAndFigures", body)
+    figures = body["figures"]
+    assert {name: figures[name] for name in ("waiting", "in_flight", "held", "failed", "attempts", "success_rate")} == {
+        "waiting": 2, "in_flight": 1, "held": 1, "failed": 3, "attempts": 0, "success_rate": None,
+    }  # fmt: skip
+    assert figures["waiting_since"] == figures["next_attempt_at"] == moment(waiting.created_at)
