@@ -23,6 +23,19 @@ def may_change(access: Access, endpoint: Endpoint) -> bool:
     return bool(access.has("webhooks:write") and (own or may_any(access, "change")))
 
 
+def may_reveal(access: Access, endpoint: Endpoint) -> bool:
+    """Whether it may see the secrets: the owner alone. Operators may rotate them, which the owner notices."""
+    return endpoint.owner_id == access.user.pk and may_change(access, endpoint)
+
+
+def may_send(access: Access, delivery: Delivery) -> bool:
+    """Whether it may send a delivery again or cancel it: its endpoint's people; of WEBHOOK_URL and callbacks the task's."""
+    if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
+        return may_change(access, delivery.endpoint)
+    own = delivery.event.owner_id == access.user.pk and access.user.has_perm("tasks_app.add_task")
+    return bool(access.has("webhooks:write") and (own or may_any(access, "change")))
+
+
 def endpoints_of(access: Access) -> QuerySet[Endpoint]:
     """The endpoints it may see."""
     found: QuerySet[Endpoint] = endpoints.own()

@@ -15,6 +15,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -232,6 +233,13 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *,
             if fares.source == Endpoint.Source.ENDPOINT:
                 endpoints.disable(fares, "It answered 410 (gone).", who="", now=now)
         else:
+            if fares.source == Endpoint.Source.DEFAULT:  # where the operator's receiver sends one is not for everybody
+                exchange = replace(
+                    exchange,
+                    response_headers={
+                        name: value for name, value in exchange.response_headers.items() if name != "location-host"
+                    },
+                )
             wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, exchange, now=now)
             _retry(delivery, now=now, wait=wait, why=why)
 

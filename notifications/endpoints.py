@@ -253,7 +253,8 @@ def _sealing(endpoint_id: uuid.UUID) -> Iterator[Endpoint]:
 def _set_state(endpoint: Endpoint, state: Endpoint.State, why: str, *, who: str, now: datetime) -> None:
     endpoint.state, endpoint.state_reason, endpoint.state_changed_at = state, why, now
     endpoint.save(update_fields=["state", "state_reason", "state_changed_at"])
-    note(endpoint, f"{endpoint.get_state_display()}{': ' + why if why else ''}", who=who, now=now)
+    shown = endpoint.get_state_display()
+    note(endpoint, why if why.startswith(shown) else f"{shown}: {why}" if why else shown, who=who, now=now)
     if state != State.ENABLED:
         waiting = Delivery.objects.filter(endpoint=endpoint, status=Status.PENDING).exclude(trigger=outbox.TEST)
         waiting.update(status=Status.HELD, next_attempt_at=None, reason=f"The endpoint is {state}.")

@@ -12,7 +12,7 @@ from notifications import access, deliveries, outbox, sealed, wire
 from notifications.api import export, representation
 from notifications.api.base import IdsFields, Refused, WebhookView, found, given, id_of, paging, private
 from notifications.fields import EVENT_TYPES
-from notifications.models import Delivery, Endpoint
+from notifications.models import Delivery
 from tasks_app import keyset
 from tasks_app.access import Access
 from tasks_app.api.lookup import access_of, find_task
@@ -133,14 +133,6 @@ class DeliveryCurl(WebhookView):
             raise Refused(str(error), code="delivery_refused") from None
 
 
-def may_change(who: Access, delivery: Delivery) -> bool:
-    """Its endpoint's people, and for WEBHOOK_URL and callbacks the task's."""
-    if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
-        return access.may_change(who, delivery.endpoint)
-    own = delivery.event.owner_id == who.user.pk and who.user.has_perm("tasks_app.add_task")
-    return bool(who.has("webhooks:write") and (own or access.may_any(who, "change")))
-
-
 def _filtered(request: Request, query: Query) -> QuerySet[Delivery]:
     rows = access.deliveries_of(access_of(request))
     wanted = {
@@ -163,7 +155,7 @@ def _page(request: Request, rows: QuerySet[Delivery], *, limit: int, cursor: str
 def _retry(who: Access, delivery: Delivery | None) -> str:
     if delivery is None:
         return "not_found"
-    if not may_change(who, delivery):
+    if not access.may_send(who, delivery):
         return "forbidden"
     return "retried" if deliveries.replay(delivery.pk, who=who.who) else "busy"
 
@@ -174,6 +166,6 @@ def _seen(request: Request, text: str) -> Delivery:
 
 def _changed(request: Request, text: str) -> Delivery:
     delivery = _seen(request, text)
-    if not may_change(access_of(request), delivery):
+    if not access.may_send(access_of(request), delivery):
         raise PermissionDenied("You may see this delivery, but not change it.")
     return delivery

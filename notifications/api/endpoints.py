@@ -131,8 +131,10 @@ class SecretReveal(WebhookView):
 
     @idempotent_secret
     def post(self, request: Request, endpoint_id: str) -> HttpResponse:
-        """Shows the secrets, newest first. Who looked stays in the history."""
+        """Shows the owner the secrets, newest first. Who looked stays in the history."""
         endpoint = changed(request, endpoint_id)
+        if not access.may_reveal(access_of(request), endpoint):
+            raise PermissionDenied("Only its owner may see the secret. You may rotate it.")
         given(EmptyFields(data=request.data))
         shown = endpoints.reveal(endpoint.pk, who=access_of(request).who)
         secrets = [{"secret": kept.secret, "made_at": kept.made_at, "until": kept.until} for kept in shown]

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from notifications import access, breaker, deliveries, sealed, wire
 from notifications.models import Delivery, Endpoint
-from notifications.pages.reach import for_webhooks, may_send, seen_delivery
+from notifications.pages.reach import for_webhooks, seen_delivery
 from notifications.pages.verbs import MOST_WHY
 from tasks_app import clock
 from tasks_app.pages.viewer import Viewer, is_htmx
@@ -30,7 +30,7 @@ def detail(request: HttpRequest, viewer: Viewer, delivery_id: uuid.UUID) -> Http
     delivery = seen_delivery(viewer, delivery_id)
     now = clock.now()
     attempts = list(delivery.attempt_log.order_by("-number")[:MOST_ATTEMPTS])
-    sends = may_send(viewer, delivery)
+    sends = access.may_send(viewer, delivery)
     context: dict[str, Any] = {
         "viewer": viewer, "delivery": delivery, "attempts": list(reversed(attempts)),
         "skipped": delivery.attempts - len(attempts), "why": why(delivery, now), "may_send": sends,
@@ -116,7 +116,7 @@ def _opens_endpoint(viewer: Viewer, delivery: Delivery) -> bool:
 
 def _sendable(viewer: Viewer, delivery_id: uuid.UUID) -> Delivery:
     delivery = seen_delivery(viewer, delivery_id)
-    if not may_send(viewer, delivery):
+    if not access.may_send(viewer, delivery):
         raise PermissionDenied("You may see this delivery, but not send or cancel it.")
     return delivery
 

@@ -62,7 +62,8 @@ def page_context(viewer: Viewer, endpoint: Endpoint, *, status: str = "", after:
     figures = statistics.of(endpoint, now=now)
     return {
         "viewer": viewer, "endpoint": endpoint, "figures": figures, "keys": keys, "sealed_away": sealed_away,
-        "may_change": access.may_change(viewer, endpoint), "lines": endpoint.history.all()[:LINES],
+        "may_change": access.may_change(viewer, endpoint), "may_reveal": access.may_reveal(viewer, endpoint),
+        "lines": endpoint.history.all()[:LINES],
         "replays": list(Replay.objects.filter(endpoint=endpoint).order_by("-id")[:REPLAYS]),
         "deliveries": page.rows, "status": status, "after": after, "waits": _waits(endpoint, now),
         "older": f"{address}?{urlencode({**({'status': status} if status else {}), 'after': page.next})}" if page.next else "",

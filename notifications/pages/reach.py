@@ -54,14 +54,6 @@ def seen_delivery(viewer: Viewer, delivery_id: uuid.UUID) -> Delivery:
     return access.deliveries_of(viewer).get(pk=delivery_id)
 
 
-def may_send(viewer: Viewer, delivery: Delivery) -> bool:
-    """Whether the viewer may send it again or cancel it: its endpoint's people; of WEBHOOK_URL and callbacks the task's."""
-    if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
-        return access.may_change(viewer, delivery.endpoint)
-    own = delivery.event.owner_id == viewer.user.pk and viewer.user.has_perm("tasks_app.add_task")
-    return bool(viewer.has("webhooks:write") and (own or access.may_any(viewer, "change")))
-
-
 def moment(text: str) -> datetime | None:
     """What a person typed into a field for a time, in UTC; None if it is none."""
     try:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from notifications import deliveries, endpoints, replays
+from notifications import access, deliveries, endpoints, replays
 from notifications.endpoints import EndpointRefused, InvalidEndpoint
 from notifications.models import Delivery, Endpoint, Replay
 from notifications.pages.endpoint_list import show_secrets
@@ -75,6 +76,8 @@ def rotate(request: HttpRequest, viewer: Viewer, endpoint_id: uuid.UUID) -> Http
 def reveal(request: HttpRequest, viewer: Viewer, endpoint_id: uuid.UUID) -> HttpResponse:
     """All secrets that are kept; the history says who looked."""
     endpoint = changeable(viewer, endpoint_id)
+    if not access.may_reveal(viewer, endpoint):
+        raise PermissionDenied("Only its owner may see the secret. You may rotate it.")
     try:
         found = endpoints.reveal(endpoint.pk, who=viewer.who)
     except EndpointRefused as error:

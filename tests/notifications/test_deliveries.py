@@ -11,7 +11,7 @@ from django.utils import timezone as clock
 
 from notifications import deliveries, signing
 from notifications.deliveries import next_wait
-from notifications.models import Delivery, DeliveryAttempt
+from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.sender import Exchange
 from tests.notifications.making import callback
 from tests.services.receiver import Answer, Receiver
@@ -106,11 +106,17 @@ def test_any_other_answer_is_tried_again_by_the_schedule(status: int, receiver: 
     assert f"answered {status}" in fresh(delivery).reason
 
 
-def test_a_redirect_is_not_followed_and_its_host_is_said(receiver: Receiver, delivery: Delivery) -> None:
+@pytest.mark.parametrize("source", ["default", "callback"])
+def test_a_redirect_is_not_followed_and_its_host_is_said_unless_it_is_the_operators(
+    source: str, receiver: Receiver, delivery: Delivery, settings: Any
+) -> None:
+    settings.WEBHOOK_SIGNING_KEY = "a signing key for tests only"
+    Endpoint.objects.update(source=source)
     receiver.respond(Answer(302, headers={"Location": "https://elsewhere.example/path?secret=1"}))
     deliveries.send(delivery.pk)
-    assert "answered 302, which is not followed, to elsewhere.example" in fresh(delivery).reason
-    assert "secret" not in fresh(delivery).reason
+    reason = fresh(delivery).reason
+    assert "answered 302" in reason and "secret" not in reason
+    assert ("which is not followed, to elsewhere.example" in reason) is (source == "callback")
 
 
 def test_a_refused_connection_is_tried_again(receiver: Receiver, delivery: Delivery) -> None:
