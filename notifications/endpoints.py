@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.mail import send_mail
 from django.db import transaction
 
@@ -261,6 +262,8 @@ def _set_state(endpoint: Endpoint, state: Endpoint.State, why: str, *, who: str,
 
 
 def _check_limit(owner_id: int) -> None:
+    # One at a time for an owner: several at once would each count the others as not there yet.
+    User.objects.select_for_update(no_key=True).filter(pk=owner_id).first()
     if own().filter(owner_id=owner_id).count() >= settings.WEBHOOK_ENDPOINTS_MOST:
         sentence = f"You have {settings.WEBHOOK_ENDPOINTS_MOST} endpoints, which is the limit here. Delete one first."
         raise EndpointRefused(sentence, code="too_many_endpoints")
