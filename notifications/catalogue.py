@@ -57,7 +57,7 @@ _OWN: dict[str, tuple[Schema, dict[str, Any]]] = {
             "type": "object", "properties": {"endpoint_id": TEXT, "url": TEXT, "reason": TEXT},
             "required": ["endpoint_id", "url", "reason"],
         },
-        {"endpoint_id": TASK_ID, "url": "https://example.org/hook", "reason": "It answered 410 (gone)."},
+        {"endpoint_id": TASK_ID, "url": "https://example.org:443", "reason": "It answered 410 (gone)."},
     ),
 }  # fmt: skip
 

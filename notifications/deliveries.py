@@ -25,6 +25,7 @@ from django.db.models import Count, Min, QuerySet
 from notifications import breaker, endpoints, sender, wire
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.outbox import TEST
+from notifications.payloads import PING
 from notifications.sender import Exchange
 from tasks_app import clock
 
@@ -103,14 +104,15 @@ def replay(
     """
     now = now or clock.now()
     with transaction.atomic():
-        delivery = Delivery.objects.select_for_update().filter(pk=delivery_id).exclude(status=Status.SENDING).first()
+        rows = Delivery.objects.select_for_update(of=("self",)).select_related("event")
+        delivery = rows.filter(pk=delivery_id).exclude(status=Status.SENDING).first()
         if delivery is None:
             return False
         if delivery.status != Status.PENDING:
             delivery.attempts_uncounted = delivery.attempts
             delivery.expires_at = now + Delivery.LIFETIME
         delivery.status, delivery.finished_at, delivery.next_attempt_at = Status.PENDING, None, now
-        delivery.trigger, delivery.woken_at = trigger, None
+        delivery.trigger, delivery.woken_at = TEST if delivery.event.type == PING else trigger, None
         delivery.asked_by = (who + (f": {why}" if why else ""))[:MOST_ASKED]
         delivery.reason = f"Sent again by {delivery.asked_by}"
         delivery.save(update_fields=[

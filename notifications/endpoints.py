@@ -80,7 +80,7 @@ def change(
         headers = wanted.pop("headers", None)
         if (
             "url" in wanted
-            and _host(wanted["url"]) != _host(endpoint.url)
+            and _origin(wanted["url"]) != _origin(endpoint.url)
             and endpoint.header_names
             and headers is None
         ):
@@ -138,7 +138,9 @@ def disable(endpoint: Endpoint, why: str, *, who: str, now: datetime) -> None:
     if endpoint.state == State.DISABLED:
         return
     _set_state(endpoint, State.DISABLED, why, who=who, now=now)
-    body = payloads.plain_body(payloads.DISABLED, now, {"endpoint_id": endpoint.pk, "url": endpoint.url, "reason": why})
+    body = payloads.plain_body(
+        payloads.DISABLED, now, {"endpoint_id": endpoint.pk, "url": _origin(endpoint.url), "reason": why}
+    )
     others = own().filter(owner_id=endpoint.owner_id).exclude(pk=endpoint.pk)
     event = Event(type=payloads.DISABLED, owner_id=endpoint.owner_id, created_at=now, body=body)
     outbox.promise(event, [other for other in others if outbox.wants(other, payloads.DISABLED)])
@@ -269,11 +271,13 @@ def _check_limit(owner_id: int) -> None:
         raise EndpointRefused(sentence, code="too_many_endpoints")
 
 
-def _host(url: str) -> str:
+def _origin(url: str) -> str:
+    """Scheme, host and port: another one must not get what was meant for this, and paths may hold secrets."""
     try:
-        return Origin.parse(url).host
+        origin = Origin.parse(url)
     except TargetRefused:
         return ""
+    return f"{origin.scheme}://{origin.host}:{origin.port}"
 
 
 def _mail(endpoint: Endpoint, what: str, text: str) -> None:

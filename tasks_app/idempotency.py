@@ -26,7 +26,7 @@ from tasks_app.models import IdempotencyKey
 
 LIFE = timedelta(hours=24)
 BATCH = 500
-HEADERS = ("Content-Type", "Location", "ETag")
+HEADERS = ("Content-Type", "Location", "ETag", "Cache-Control")
 """Of an answer that are kept with it."""
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 

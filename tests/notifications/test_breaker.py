@@ -224,6 +224,9 @@ def test_a_test_goes_whatever_the_state_once_and_is_not_repeated(
     deliveries.send(delivery.pk)
     assert [request.headers["x-taskmanager-event"] for request in receiver.requests] == ["ping"]
     assert (fresh(delivery).status, fresh(endpoint).failures_in_row) == ("FAILED", 0)
+    deliveries.replay(delivery.pk, who="anna")
+    deliveries.send(delivery.pk)
+    assert (len(receiver.requests), fresh(delivery).status) == (2, "FAILED"), "a test sent again is a test"
 
 
 # ---- Sent again ------------------------------------------------------------------------------------------------------

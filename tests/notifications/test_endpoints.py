@@ -127,6 +127,14 @@ def test_another_path_keeps_the_headers_and_another_host_does_not_get_them(anna:
     assert (secrets.headers(fresh(endpoint)), fresh(endpoint).header_names) == ({}, [])
 
 
+@pytest.mark.parametrize("url", ["https://example.org:8443/hook", "http://example.org/hook"])
+def test_neither_does_another_port_or_scheme(anna: Any, settings: Any, url: str) -> None:
+    settings.WEBHOOK_ALLOW_HTTP = True
+    endpoint = made(anna, headers={"Authorization": "Bearer x"})
+    with pytest.raises(EndpointRefused, match="stored headers"):
+        endpoints.change(endpoint.pk, {"url": url}, who="anna")
+
+
 def test_headers_given_anew_go_to_the_other_host(anna: Any) -> None:
     endpoint = made(anna, headers={"Authorization": "Bearer x"})
     endpoints.change(endpoint.pk, {"url": "https://elsewhere.example/", "headers": {"x-key": "y"}}, who="anna")
@@ -248,6 +256,7 @@ def test_disabling_tells_the_owners_other_endpoints_and_the_owner(
     with django_capture_on_commit_callbacks(execute=True):
         endpoints.disable(endpoints.locked(endpoint.pk), "Nothing was taken.", who="", now=NOW)
     (told,) = Delivery.objects.select_related("event")
+    assert EXAMPLE not in told.event.body, "a path may hold a secret"
     assert (told.endpoint, told.event.type, "Nothing was taken." in told.event.body) == (
         other,
         "webhook.endpoint.disabled",
