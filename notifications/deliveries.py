@@ -24,7 +24,7 @@ from django.db.models import Count, Min, QuerySet
 
 from notifications import breaker, endpoints, sender, wire
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
-from notifications.outbox import TEST
+from notifications.outbox import HEAD_START, TEST
 from notifications.payloads import PING
 from notifications.sender import Exchange
 from tasks_app import clock
@@ -111,7 +111,8 @@ def replay(
         if delivery.status != Status.PENDING:
             delivery.attempts_uncounted = delivery.attempts
             delivery.expires_at = now + Delivery.LIFETIME
-        delivery.status, delivery.finished_at, delivery.next_attempt_at = Status.PENDING, None, now
+        delivery.status, delivery.finished_at = Status.PENDING, None
+        delivery.next_attempt_at = now - HEAD_START  # no chain comes by for it: the next sweep takes it
         delivery.trigger, delivery.woken_at = TEST if delivery.event.type == PING else trigger, None
         delivery.asked_by = (who + (f": {why}" if why else ""))[:MOST_ASKED]
         delivery.reason = f"Sent again by {delivery.asked_by}"
