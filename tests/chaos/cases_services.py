@@ -140,7 +140,8 @@ def redis_restarted(stage: Deployed) -> None:
         assert not deaf, f"{len(deaf)} of {len(sockets)} sockets did not hear of a task after the restart"
 
 
-def _socket(stage: Deployed, *, max_queue: int = 16) -> ClientConnection:
+def _socket(stage: Deployed, *, max_queue: int | None = None) -> ClientConnection:
+    """It takes whatever comes, in a thread of its own; with `max_queue`, it stops reading after so many frames."""
     return connect(f"{stage.deployment.ws_url}/ws", proxy=None, open_timeout=20, max_queue=max_queue)
 
 
