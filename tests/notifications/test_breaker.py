@@ -229,6 +229,15 @@ def test_a_test_goes_whatever_the_state_once_and_is_not_repeated(
     assert (len(receiver.requests), fresh(delivery).status) == (2, "FAILED"), "a test sent again is a test"
 
 
+def test_a_test_overtakes_what_has_to_wait(endpoint: Endpoint, receiver: Receiver) -> None:
+    Endpoint.objects.update(not_before=timezone.now() + HOUR)
+    waiting = delivery_to(endpoint, now=timezone.now() - HOUR)
+    endpoints.test(endpoint.pk, who="anna")
+    deliveries.drain(endpoint.pk)
+    assert [request.headers["x-taskmanager-event"] for request in receiver.requests] == ["ping"]
+    assert fresh(waiting).attempts == 0
+
+
 # ---- Sent again ------------------------------------------------------------------------------------------------------
 
 
