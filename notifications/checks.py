@@ -23,9 +23,9 @@ def webhook_settings(**_: Any) -> list[CheckMessage]:
             signing.sign([settings.WEBHOOK_URL_SECRET], "evt_check", 0, b"")
         except ValueError as error:
             found.append(Error(f"WEBHOOK_URL_SECRET: {error}", id="notifications.E002"))
-    if settings.WEBHOOK_ENCRYPTION_KEYS:
+    for key in settings.WEBHOOK_ENCRYPTION_KEYS:
         try:
-            sealed.check(settings.WEBHOOK_ENCRYPTION_KEYS)
+            sealed.check(key)
         except ValueError as error:
             found.append(Error(f"WEBHOOK_ENCRYPTION_KEYS: {error}", id="notifications.E003"))
     if settings.WEBHOOK_URL and not settings.WEBHOOK_URL_SECRET:

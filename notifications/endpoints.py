@@ -55,11 +55,8 @@ def create(owner_id: int, given: Mapping[str, Any], *, who: str, now: datetime |
         raise InvalidEndpoint(problems)
     secret, headers = wanted.pop("secret", None) or signing.new_secret(), wanted.pop("headers", {})
     endpoint = Endpoint(owner_id=owner_id, state_changed_at=now, created_at=now, updated_at=now, **wanted)
-    try:
-        secrets.put(endpoint, secret, now=now)
-        secrets.put_headers(endpoint, {name.lower(): value for name, value in headers.items()})
-    except sealed.CannotSeal as error:
-        raise EndpointRefused(str(error), code="endpoints_off") from None
+    secrets.put(endpoint, secret, now=now)
+    secrets.put_headers(endpoint, {name.lower(): value for name, value in headers.items()})
     with transaction.atomic():
         _check_limit(owner_id)
         endpoint.save(force_insert=True)
@@ -249,7 +246,7 @@ def _sealing(endpoint_id: uuid.UUID) -> Iterator[Endpoint]:
     try:
         with transaction.atomic():
             yield locked(endpoint_id)
-    except (sealed.CannotSeal, sealed.CannotUnseal) as error:
+    except sealed.CannotUnseal as error:
         raise EndpointRefused(str(error), code="endpoints_off") from None
 
 

@@ -1,55 +1,48 @@
-"""What is kept encrypted at rest: the secrets and the headers of endpoints (Fernet; keys in WEBHOOK_ENCRYPTION_KEYS).
+"""What is kept encrypted at rest: the secrets and the headers of endpoints (Fernet).
 
-The first key seals, all of them open: a new key is put in front, and old rows are sealed anew as they are written.
+The first of WEBHOOK_ENCRYPTION_KEYS seals, all of them open: a new key is put in front, and old rows are sealed anew as
+they are written. Behind them stands one derived from SECRET_KEY, for those who set none.
 """
 
+import base64
 import json
 from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-
-
-class CannotSeal(Exception):
-    """There is no key to seal with."""
+from django.utils.crypto import salted_hmac
 
 
 class CannotUnseal(Exception):
     """None of the keys opens it: the one it was sealed with is gone."""
 
 
-def can_seal() -> bool:
-    """Whether the operator has set a key."""
-    return bool(settings.WEBHOOK_ENCRYPTION_KEYS)
-
-
 def seal(value: Any) -> str:
-    """A JSON value as text that only the keys open. Raises CannotSeal."""
+    """A JSON value as text that only the keys open."""
     return _keys().encrypt(json.dumps(value, separators=(",", ":")).encode()).decode("ascii")
 
 
 def unseal(text: str) -> Any:
-    """The value back. Raises CannotSeal without keys, CannotUnseal with none that fits."""
+    """The value back. Raises CannotUnseal."""
     try:
         return json.loads(_keys().decrypt(text.encode("ascii")))
     except InvalidToken:
         raise CannotUnseal(
-            "None of WEBHOOK_ENCRYPTION_KEYS opens what is stored. Add the key it was sealed with."
+            "Neither WEBHOOK_ENCRYPTION_KEYS nor SECRET_KEY opens what is stored. Add the key it was sealed with."
         ) from None
 
 
-def check(keys: str) -> None:
-    """Raises ValueError if a key, of several with commas between them, is none."""
-    _read(keys)
+def check(key: str) -> None:
+    """Raises ValueError if this is no key."""
+    Fernet(key)
 
 
 def _keys() -> MultiFernet:
-    if not can_seal():
-        raise CannotSeal("Endpoints are off here: the operator has set no WEBHOOK_ENCRYPTION_KEYS.")
-    return _read(settings.WEBHOOK_ENCRYPTION_KEYS)
+    return _read(tuple(settings.WEBHOOK_ENCRYPTION_KEYS), settings.SECRET_KEY)
 
 
 @lru_cache(maxsize=4)
-def _read(keys: str) -> MultiFernet:
-    return MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
+def _read(keys: tuple[str, ...], secret_key: str) -> MultiFernet:
+    derived = salted_hmac(__name__, "webhook endpoints", secret=secret_key, algorithm="sha256").digest()
+    return MultiFernet([*(Fernet(key) for key in keys), Fernet(base64.urlsafe_b64encode(derived))])

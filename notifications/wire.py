@@ -25,7 +25,7 @@ def exchange(delivery: Delivery, attempt: DeliveryAttempt) -> Exchange:
             url_of(delivery), body=body, headers=headers, policy=EgressPolicy.from_settings(),
             deadline_seconds=settings.WEBHOOK_DEADLINE_SECONDS, ca_bundle=settings.WEBHOOK_CA_BUNDLE,
         )  # fmt: skip
-    except (ValueError, sealed.CannotSeal, sealed.CannotUnseal) as error:  # a key that is gone: said, and replayable
+    except (ValueError, sealed.CannotUnseal) as error:  # a key that is gone: said, and replayable
         message = "This server's settings do not allow it to be signed and sent."
         return Exchange(error_code="blocked", error_message=message, error_detail=str(error))
 

@@ -136,11 +136,6 @@ def random_key() -> str:
     return secrets.token_urlsafe(64)
 
 
-def random_encryption_key() -> str:
-    """A key for Fernet: 32 random bytes in URL-safe base64."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
-
-
 def random_webhook_secret() -> str:
     """A secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in padded base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")

@@ -318,9 +318,7 @@ WEBHOOK_URL = env.url("WEBHOOK_URL", schemes=("http", "https"))
 WEBHOOK_EVENTS = env.words("WEBHOOK_EVENTS", default="task.completed")
 WEBHOOK_URL_SECRET = env.kept_secret("WEBHOOK_URL_SECRET", directory=_SECRETS_DIR, make=env.random_webhook_secret)
 WEBHOOK_SIGNING_KEY = env.kept_secret("WEBHOOK_SIGNING_KEY", directory=_SECRETS_DIR, make=env.random_key)
-WEBHOOK_ENCRYPTION_KEYS = env.kept_secret(  # several, newest first, with commas between them
-    "WEBHOOK_ENCRYPTION_KEYS", directory=_SECRETS_DIR, make=env.random_encryption_key
-)
+WEBHOOK_ENCRYPTION_KEYS = env.words("WEBHOOK_ENCRYPTION_KEYS")  # newest first; none: one derived from SECRET_KEY
 WEBHOOK_ENDPOINTS_MOST = env.integer("WEBHOOK_ENDPOINTS_MOST", default=50, minimum=0, maximum=10_000)  # of one owner
 WEBHOOK_IN_FLIGHT = env.integer("WEBHOOK_IN_FLIGHT", default=5, minimum=1, maximum=1000)  # requests to one endpoint
 WEBHOOK_RETRY_SECONDS = env.whole_numbers(

@@ -16,7 +16,6 @@ if IS_NEEDED:
     # The tests inside this process use the real database, broker and Redis too.
     os.environ.update(services.environment("taskmanager"), SECRET_KEY="a key for tests only, " + "x" * 50)
     os.environ["WEBHOOK_SIGNING_KEY"] = "a signing key for tests only"
-    os.environ["WEBHOOK_ENCRYPTION_KEYS"] = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 def pytest_unconfigure() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import requests
 
-from taskmanager import env
 from tests.services.processes import ManagedProcess, eventually, free_port
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
@@ -146,7 +145,6 @@ class Deployment:
         self.environment = {
             **CLEAN, **services.environment(self.name), "RABBITMQ_URL": self.broker_url,
             "SECRET_KEY": uuid.uuid4().hex * 2, "WEBHOOK_SIGNING_KEY": uuid.uuid4().hex, "ANONYMOUS_API": "on",
-            "WEBHOOK_ENCRYPTION_KEYS": env.random_encryption_key(),
             "WORKER_CONCURRENCY": "2", "NOTIFIER_CONCURRENCY": "8", "WEB_WORKERS": "1", **environment,
         }  # fmt: skip
         self.url, self.ws_url = f"http://127.0.0.1:{web_port}", f"ws://127.0.0.1:{live_port}"

@@ -129,7 +129,7 @@ class DeliveryCurl(WebhookView):
             raise PermissionDenied("The address is the operator's own.")
         try:
             return private(json_response({"curl": wire.curl_line(delivery)}))
-        except (ValueError, sealed.CannotSeal, sealed.CannotUnseal) as error:
+        except (ValueError, sealed.CannotUnseal) as error:
             raise Refused(str(error), code="delivery_refused") from None
 
 

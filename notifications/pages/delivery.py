@@ -105,7 +105,7 @@ def _content(viewer: Viewer, delivery: Delivery, *, sends: bool) -> dict[str, An
     if sends and access.sees_url(viewer, delivery):
         try:
             curl = wire.curl_line(delivery)
-        except (ValueError, sealed.CannotSeal, sealed.CannotUnseal) as error:
+        except (ValueError, sealed.CannotUnseal) as error:
             no_curl = str(error)
     return {"body": value, "no_body": wire.NO_BODY, "curl": curl, "no_curl": no_curl}
 

@@ -76,7 +76,7 @@ def _keys(endpoint: Endpoint, now: datetime) -> tuple[list[Key], str]:
     """The keys that are kept, newest first; or why they cannot be read."""
     try:
         kept = secrets.read(endpoint)
-    except (sealed.CannotSeal, sealed.CannotUnseal) as error:
+    except sealed.CannotUnseal as error:
         return [], str(error)
     return [
         Key(

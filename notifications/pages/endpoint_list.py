@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from notifications import access, endpoints, sealed, statistics
+from notifications import access, endpoints, statistics
 from notifications.endpoints import EndpointRefused, InvalidEndpoint
 from notifications.models import Endpoint
 from notifications.pages import endpoint_form
@@ -43,7 +43,7 @@ def endpoint_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     context: dict[str, Any] = {
         "viewer": viewer, "rows": [(row, statistics.of(row, now=now)) for row in page.rows], "after": after,
         "older": page.next, "may_create": access.may_create(viewer), "sees_all": access.may_any(viewer, "view"),
-        "is_off": not sealed.can_seal(), "here": request.get_full_path(),
+        "here": request.get_full_path(),
     }  # fmt: skip
     if is_htmx(request):
         return render(request, "notifications/_endpoints.html", {**context, "oob": True})
@@ -121,7 +121,7 @@ def _form(request: HttpRequest, viewer: Viewer, form: Form, endpoint: Endpoint |
     back = reverse("webhooks:endpoint", args=[endpoint.pk]) if endpoint else reverse("webhooks:endpoints")
     beside = {*endpoint_form.TEXTS, "event_types", "include_result"}
     context = {
-        "viewer": viewer, "form": form, "endpoint": endpoint, "back": back, "is_off": not sealed.can_seal(),
+        "viewer": viewer, "form": form, "endpoint": endpoint, "back": back,
         "rest": [text for name, text in form.errors.items() if name not in beside],
     }  # fmt: skip
     status = 422 if form.errors or form.refusal else 200

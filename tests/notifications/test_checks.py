@@ -40,6 +40,16 @@ def test_a_secret_of_the_wrong_form_is_an_error_that_does_not_repeat_it(secret: 
     assert len(secret) < 8 or secret not in message.msg
 
 
+@pytest.mark.parametrize("key", ["short", SECRET, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNk"])
+def test_an_encryption_key_of_the_wrong_form_is_an_error_that_does_not_repeat_it(key: str, settings: Any) -> None:
+    good = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    settings.WEBHOOK_ENCRYPTION_KEYS = [good]
+    assert found() == []
+    settings.WEBHOOK_ENCRYPTION_KEYS = [good, key]
+    (message,) = checks.webhook_settings()
+    assert message.id == "notifications.E003" and key not in message.msg
+
+
 def test_a_receiver_without_a_signature_is_a_warning(settings: Any) -> None:
     settings.WEBHOOK_URL_SECRET = ""
     assert found() == ["notifications.W001"]

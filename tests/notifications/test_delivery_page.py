@@ -136,8 +136,9 @@ def test_a_body_that_is_no_longer_kept_is_said_and_breaks_nothing(page: Client, 
 
 
 def test_where_a_key_is_gone_the_page_still_opens(page: Client, anna: Any, settings: Any) -> None:
+    settings.WEBHOOK_ENCRYPTION_KEYS = ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]
     delivery = delivery_to(made(anna))
-    settings.WEBHOOK_ENCRYPTION_KEYS = ""
+    settings.WEBHOOK_ENCRYPTION_KEYS = []
     assert "WEBHOOK_ENCRYPTION_KEYS" in text_of(page, address(delivery))
     assert "WEBHOOK_ENCRYPTION_KEYS" in text_of(page, f"/dashboard/webhooks/{delivery.endpoint_id}/")
 

@@ -174,12 +174,6 @@ def test_a_refusal_is_a_sentence(page: Client, settings: Any) -> None:
     assert "You have 0 endpoints, which is the limit here." in answer.content.decode()
 
 
-def test_without_keys_endpoints_are_off_and_the_page_says_so(page: Client, settings: Any) -> None:
-    settings.WEBHOOK_ENCRYPTION_KEYS = ""
-    assert "the operator has set no WEBHOOK_ENCRYPTION_KEYS" in text_of(page)
-    assert page.post(f"{URL}new", TYPED).status_code == 422
-
-
 def test_a_change_names_only_what_changed(page: Client, anna: Any) -> None:
     endpoint = made(anna, tags=["a"], headers={"x-key": "1"})
     typed = {"url": EXAMPLE, "event": ["task.completed"], "tags": "a", "description": "Mended"}
