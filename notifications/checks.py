@@ -23,6 +23,11 @@ def webhook_settings(**_: Any) -> list[CheckMessage]:
             signing.sign([settings.WEBHOOK_URL_SECRET], "evt_check", 0, b"")
         except ValueError as error:
             found.append(Error(f"WEBHOOK_URL_SECRET: {error}", id="notifications.E002"))
+    if settings.WEBHOOK_SIGNING_KEY:
+        try:
+            signing.derive_secret(settings.WEBHOOK_SIGNING_KEY, "check")
+        except ValueError as error:
+            found.append(Error(str(error), id="notifications.E004"))
     for key in settings.WEBHOOK_ENCRYPTION_KEYS:
         try:
             sealed.check(key)

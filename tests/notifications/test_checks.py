@@ -40,6 +40,11 @@ def test_a_secret_of_the_wrong_form_is_an_error_that_does_not_repeat_it(secret: 
     assert len(secret) < 8 or secret not in message.msg
 
 
+def test_a_signing_key_that_is_too_short_is_an_error(settings: Any) -> None:
+    settings.WEBHOOK_SIGNING_KEY = "fifteen letters"
+    assert found() == ["notifications.E004"]
+
+
 @pytest.mark.parametrize("key", ["short", SECRET, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNk"])
 def test_an_encryption_key_of_the_wrong_form_is_an_error_that_does_not_repeat_it(key: str, settings: Any) -> None:
     good = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
