@@ -49,3 +49,12 @@ def test_in_a_batch_of_one_too(ada: Caller) -> None:
 def test_a_batch_holds_one_to_a_thousand(ada: Caller, body: Any) -> None:
     problem(ada.post(PATH, body), 400, "invalid")
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("count", [2, 500])
+def test_a_batch_costs_few_statements_however_large(
+    ada: Caller, count: int, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(60):  # SQLite takes rows in portions
+        answer = ada.post("/api/v1/tasks/batch", {"tasks": [{"title": "x"}] * count})
+    assert len(answer.json()["tasks"]) == count
