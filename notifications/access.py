@@ -19,8 +19,7 @@ def may_create(access: Access) -> bool:
 
 def may_change(access: Access, endpoint: Endpoint) -> bool:
     """Whether it may change this endpoint, one it may see."""
-    own = endpoint.owner_id == access.user.pk and access.user.has_perm("tasks_app.add_task")
-    return bool(access.has("webhooks:write") and (own or may_any(access, "change")))
+    return _may_write(access, endpoint.owner_id)
 
 
 def may_reveal(access: Access, endpoint: Endpoint) -> bool:
@@ -32,8 +31,13 @@ def may_send(access: Access, delivery: Delivery) -> bool:
     """Whether it may send a delivery again or cancel it: its endpoint's people; of WEBHOOK_URL and callbacks the task's."""
     if delivery.endpoint.source == Endpoint.Source.ENDPOINT:
         return may_change(access, delivery.endpoint)
-    own = delivery.event.owner_id == access.user.pk and access.user.has_perm("tasks_app.add_task")
-    return bool(access.has("webhooks:write") and (own or may_any(access, "change")))
+    return _may_write(access, delivery.event.owner_id)
+
+
+def _may_write(access: Access, owner_id: int | None) -> bool:
+    return (may_create(access) and owner_id == access.user.pk) or (
+        access.has("webhooks:write") and may_any(access, "change")
+    )
 
 
 def endpoints_of(access: Access) -> QuerySet[Endpoint]:

@@ -24,7 +24,7 @@ from django.db.models import Count, Min, QuerySet
 
 from notifications import breaker, endpoints, sender, wire
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
-from notifications.outbox import HEAD_START, TEST
+from notifications.outbox import HEAD_START, TEST, held
 from notifications.payloads import PING
 from notifications.sender import Exchange
 from tasks_app import clock
@@ -168,7 +168,7 @@ def _claim(
         rows = due(now + clock.APART).filter(endpoint=endpoint)
         if delivery_id is not None:
             rows = rows.filter(pk=delivery_id)
-        locked = rows.select_for_update(of=("self",), skip_locked=connection.features.has_select_for_update_skip_locked)
+        locked = rows.select_for_update(of=("self",), skip_locked=True)
         locked = locked.select_related("event").order_by("next_attempt_at", "pk")
         delivery = locked.first()
         if delivery is not None and delivery.trigger != TEST and not _may_send(endpoint, now=now):
@@ -196,7 +196,7 @@ def _may_send(endpoint: Endpoint, *, now: datetime) -> bool:
     """Whether one more may go there now. If not, what is due is held, or waits as long as the endpoint must."""
     waits = due(now + clock.APART).filter(endpoint=endpoint).exclude(trigger=TEST)
     if endpoint.state != Endpoint.State.ENABLED:
-        waits.update(status=Status.HELD, next_attempt_at=None, reason=f"The endpoint is {endpoint.state}.")
+        waits.update(**held(endpoint))
         return False
     if endpoint.not_before and endpoint.not_before > now + clock.APART:
         waits.update(next_attempt_at=endpoint.not_before, woken_at=None, reason=endpoint.not_before_reason)

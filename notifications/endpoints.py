@@ -257,7 +257,7 @@ def _set_state(endpoint: Endpoint, state: Endpoint.State, why: str, *, who: str,
     note(endpoint, why if why.startswith(shown) else f"{shown}: {why}" if why else shown, who=who, now=now)
     if state != State.ENABLED:
         waiting = Delivery.objects.filter(endpoint=endpoint, status=Status.PENDING).exclude(trigger=outbox.TEST)
-        waiting.update(status=Status.HELD, next_attempt_at=None, reason=f"The endpoint is {state}.")
+        waiting.update(**outbox.held(endpoint))
 
 
 def _check_limit(owner_id: int) -> None:
@@ -271,10 +271,9 @@ def _check_limit(owner_id: int) -> None:
 def _origin(url: str) -> str:
     """Scheme, host and port: another one must not get what was meant for this, and paths may hold secrets."""
     try:
-        origin = Origin.parse(url)
+        return str(Origin.parse(url))
     except TargetRefused:
         return ""
-    return f"{origin.scheme}://{origin.host}:{origin.port}"
 
 
 def _mail(endpoint: Endpoint, what: str, text: str) -> None:

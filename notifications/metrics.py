@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from notifications import deliveries
+from notifications import deliveries, statistics
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from tasks_app import clock
 
@@ -85,9 +85,8 @@ def _latencies(now: datetime) -> list[tuple[str, float]]:
     )
     rows = taken.order_by().values_list("finished_at", "delivery__created_at")[:MOST_LATENCIES]
     seconds = sorted(max(0.0, (ended - made).total_seconds()) for ended, made in rows if ended)
-    if not seconds:
-        return []
-    return [(str(share), seconds[min(len(seconds) - 1, int(len(seconds) * share))]) for share in QUANTILES]
+    found = [(str(share), statistics.quantile(seconds, share)) for share in QUANTILES]
+    return [(name, value) for name, value in found if value is not None]
 
 
 def _ended(now: datetime) -> QuerySet[DeliveryAttempt]:

@@ -74,14 +74,19 @@ def delivery_for(event: Event, endpoint: Endpoint, *, url: str, trigger: str = "
     if event.task_id is None:
         delivery.next_attempt_at = at - HEAD_START
     if endpoint.state != State.ENABLED and trigger != TEST:
-        delivery.status, delivery.next_attempt_at = Delivery.Status.HELD, None
-        delivery.reason = f"The endpoint is {endpoint.state}."
+        for name, value in held(endpoint).items():
+            setattr(delivery, name, value)
     return delivery
+
+
+def held(endpoint: Endpoint) -> dict[str, Any]:
+    """The fields of a delivery that waits for its endpoint to be enabled."""
+    return {"status": Delivery.Status.HELD, "next_attempt_at": None, "reason": f"The endpoint is {endpoint.state}."}
 
 
 def wants(endpoint: Endpoint, event_type: str, task: Task | None = None) -> bool:
     """Whether the endpoint asked to hear of this."""
-    if not any(fnmatchcase(event_type, pattern) for pattern in endpoint.event_types):
+    if not _matches(event_type, endpoint.event_types):
         return False
     if task is None:
         return True
@@ -94,6 +99,10 @@ def wants(endpoint: Endpoint, event_type: str, task: Task | None = None) -> bool
     )
 
 
+def _matches(event_type: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
+
+
 def _same(one: Any, other: Any) -> bool:
     """Equal as JSON has it: true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
@@ -104,7 +113,7 @@ def _keys(event: TaskEvent) -> dict[str, tuple[Endpoint, str]]:
     kind, task = payloads.event_type(event.what), event.task
     state = {"state_changed_at": event.at, "created_at": event.at, "updated_at": event.at}
     found: dict[str, tuple[Endpoint, str]] = {}
-    if settings.WEBHOOK_URL and any(fnmatchcase(kind, pattern) for pattern in settings.WEBHOOK_EVENTS):
+    if settings.WEBHOOK_URL and _matches(kind, settings.WEBHOOK_EVENTS):
         found["default"] = Endpoint(source=Source.DEFAULT, key="default", **state), settings.WEBHOOK_URL
     if kind in payloads.FINAL_TYPES and task.callback_url:
         origin = _origin(task.callback_url)
@@ -116,10 +125,9 @@ def _keys(event: TaskEvent) -> dict[str, tuple[Endpoint, str]]:
 
 def _origin(url: str) -> str:
     try:
-        origin = Origin.parse(url)
+        return str(Origin.parse(url))
     except TargetRefused:  # was checked when it came in; whatever it is now, the sender says it
         return url[:1000]
-    return f"{origin.scheme}://{origin.host}:{origin.port}"
 
 
 def _endpoints(events: Sequence[TaskEvent], rows: dict[str, Endpoint]) -> tuple[list[Endpoint], dict[str, Endpoint]]:

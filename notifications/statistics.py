@@ -1,14 +1,14 @@
 """How endpoints fare, in numbers for people: success rate, times, what waits and since when."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, Q
 
-from notifications import breaker
+from notifications import breaker, endpoints
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from tasks_app import clock
 
@@ -57,14 +57,14 @@ def of(endpoint: Endpoint, *, now: datetime | None = None) -> Figures:
         next_attempt_at=Min("next_attempt_at"),
     )
     return Figures(
-        attempts=len(ends), success_rate=len(taken) / len(ends) if ends else None, p50_ms=_share(times, 0.5),
-        p95_ms=_share(times, 0.95), breaker=endpoint.breaker(now), disabled_at=_disabled_at(endpoint), **counts,
+        attempts=len(ends), success_rate=len(taken) / len(ends) if ends else None, p50_ms=quantile(times, 0.5),
+        p95_ms=quantile(times, 0.95), breaker=endpoint.breaker(now), disabled_at=_disabled_at(endpoint), **counts,
     )  # fmt: skip
 
 
 def failing(owner_ids: Collection[int]) -> list[tuple[uuid.UUID, str]]:
     """Endpoints that need somebody's eye: disabled by itself, or failing for a day. Id and why."""
-    rows = Endpoint.objects.filter(source=Endpoint.Source.ENDPOINT, deleted_at=None, owner_id__in=owner_ids)
+    rows = endpoints.own().filter(owner_id__in=owner_ids)
     troubled = rows.filter(Q(state=Endpoint.State.DISABLED) | Q(notices__gt=0)).order_by("-state_changed_at")[:10]
     return [(row.pk, row.state_reason or f"Failing since {row.failing_since:%Y-%m-%d %H:%M} UTC.") for row in troubled]
 
@@ -75,5 +75,6 @@ def _disabled_at(endpoint: Endpoint) -> datetime | None:
     return endpoint.failing_since + breaker.DISABLED_AFTER if endpoint.state != Endpoint.State.DISABLED else None
 
 
-def _share(ordered: list[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The value that this share of them does not exceed, of values in order; None of none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None

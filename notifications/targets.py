@@ -82,6 +82,9 @@ class Origin:
         """The origin of a URL; path and query are ignored. Raises TargetRefused."""
         return _parse(url)[0]
 
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:

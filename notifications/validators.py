@@ -5,8 +5,8 @@ from typing import Any
 
 from django.conf import settings
 
+from notifications import fields as fields_of_endpoints
 from notifications import handlers
-from notifications.targets import EgressPolicy, TargetRefused, check_url
 
 
 def check_callback(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -16,11 +16,8 @@ def check_callback(fields: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if not settings.WEBHOOK_SIGNING_KEY:
         return {"callback_url": "Callbacks are off here: the operator has set no WEBHOOK_SIGNING_KEY."}
-    try:
-        check_url(url, EgressPolicy.from_settings())
-    except TargetRefused as refusal:
-        return {"callback_url": refusal.public_message}
-    return {}
+    problem = fields_of_endpoints.check_address(url)
+    return {"callback_url": problem} if problem else {}
 
 
 def check_http_request(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -10,10 +10,9 @@ from django.views.decorators.http import require_POST
 
 from notifications import deliveries
 from notifications.models import Delivery
+from notifications.pages.reach import reason
 from tasks_app.pages.task import now_part, visible
 from tasks_app.pages.viewer import Viewer, failure, for_viewers, is_htmx
-
-MOST_WHY = 500
 
 
 @require_POST
@@ -23,8 +22,7 @@ def replay(request: HttpRequest, viewer: Viewer, task_id: uuid.UUID, delivery_id
     visible(viewer, task_id, "change")
     if not Delivery.objects.filter(pk=delivery_id, event__task_id=task_id).exists():
         return failure(request, 404, "There is no such delivery.")
-    why = request.POST.get("why", "").strip()[:MOST_WHY].replace("\0", "")
-    done = deliveries.replay(delivery_id, who=viewer.who, why=why)
+    done = deliveries.replay(delivery_id, who=viewer.who, why=reason(request))
     said = "It is sent again in a moment." if done else "It is being sent right now."
     if is_htmx(request):
         answer = now_part(request, viewer, task_id)

@@ -14,8 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from notifications import access, breaker, deliveries, sealed, wire
 from notifications.models import Delivery, Endpoint
-from notifications.pages.reach import for_webhooks, seen_delivery
-from notifications.pages.verbs import MOST_WHY
+from notifications.pages.reach import for_webhooks, reason, seen_delivery
 from tasks_app import clock
 from tasks_app.pages.viewer import Viewer, is_htmx
 
@@ -49,8 +48,7 @@ def detail(request: HttpRequest, viewer: Viewer, delivery_id: uuid.UUID) -> Http
 def replay(request: HttpRequest, viewer: Viewer, delivery_id: uuid.UUID) -> HttpResponse:
     """Sends it again, from the start of its schedule. Who and why stay in the log of attempts."""
     delivery = _sendable(viewer, delivery_id)
-    why_again = request.POST.get("why", "").strip()[:MOST_WHY].replace("\0", "")
-    done = deliveries.replay(delivery.pk, who=viewer.who, why=why_again)
+    done = deliveries.replay(delivery.pk, who=viewer.who, why=reason(request))
     return _back(request, delivery, done, "It is sent again in a moment.", "It is being sent right now.")
 
 

@@ -14,6 +14,8 @@ from notifications import access
 from notifications.models import Delivery, Endpoint
 from tasks_app.pages.viewer import Viewer, failure, for_viewers
 
+MOST_WHY = 500
+
 
 def for_webhooks(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """As `for_viewers`; an endpoint or delivery that is not there, or went meanwhile, is a page that says so."""
@@ -52,6 +54,11 @@ def check_may_create(viewer: Viewer) -> None:
 def seen_delivery(viewer: Viewer, delivery_id: uuid.UUID) -> Delivery:
     """One that the viewer may see. Raises Delivery.DoesNotExist."""
     return access.deliveries_of(viewer).get(pk=delivery_id)
+
+
+def reason(request: HttpRequest) -> str:
+    """Why somebody sends it again, for the log of attempts."""
+    return request.POST.get("why", "").strip()[:MOST_WHY].replace("\0", "")
 
 
 def moment(text: str) -> datetime | None:

@@ -15,11 +15,10 @@ from notifications import access, deliveries, endpoints, replays
 from notifications.endpoints import EndpointRefused, InvalidEndpoint
 from notifications.models import Delivery, Endpoint, Replay
 from notifications.pages.endpoint_list import show_secrets
-from notifications.pages.reach import changeable, for_webhooks, moment
+from notifications.pages.reach import changeable, for_webhooks, moment, reason
 from tasks_app.pages.viewer import Viewer, failure
 
 MOST_AT_ONCE = 100
-MOST_WHY = 500
 OVERLAPS = {"86400": "a day", "3600": "an hour", "604800": "a week", "0": "not at all"}
 
 
@@ -137,9 +136,8 @@ def resend(request: HttpRequest, viewer: Viewer, endpoint_id: uuid.UUID) -> Http
         return _back(request, endpoint, refused="Pick some deliveries first.")
     if len(picked) > MOST_AT_ONCE:
         return failure(request, 400, f"At most {MOST_AT_ONCE} at once; recover sends more.")
-    why = request.POST.get("why", "").strip()[:MOST_WHY].replace("\0", "")
     own = Delivery.objects.filter(endpoint=endpoint, pk__in=picked).order_by("pk").values_list("pk", flat=True)
-    sent = sum(deliveries.replay(key, who=viewer.who, why=why) for key in list(own))
+    sent = sum(deliveries.replay(key, who=viewer.who, why=reason(request)) for key in list(own))
     rest = f" {len(picked) - sent} not: being sent right now, or gone." if sent < len(picked) else ""
     return _back(request, endpoint, **{"done" if sent else "refused": f"{_number(sent)} sent again in a moment.{rest}"})
 
