@@ -11,7 +11,7 @@ from django.db.models import Q
 from notifications import breaker, deliveries, endpoints, replays
 from notifications.models import Delivery, Endpoint, Event
 from notifications.tasks import send_to_endpoint
-from tasks_app import broker, clock
+from tasks_app import broker, clock, leases
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,8 @@ WOKEN_AGAIN = timedelta(seconds=60)
 def sweep(*, now: datetime | None = None) -> None:
     """One round. A bounded amount of work."""
     now = now or clock.now()
-    deliveries.interrupted(now=now)
+    if leases.are_telling(now=now):
+        deliveries.interrupted(now=now)
     deliveries.expire(now=now)
     replays.carry_on(now=now)
     wake(now=now)

@@ -82,7 +82,7 @@ def let_the_rest_out(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def sweep_beside_the_notifier(**_: Any) -> None:
-    """Each notifier carries the timer of the sweep; an advisory lock lets one at a time work."""
+    """Each notifier carries the timer of the sweep; a lease lets one at a time work."""
     from django.conf import settings
 
     from taskmanager.sweeper import Sweeper

@@ -2,13 +2,13 @@
 
 import logging
 import threading
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
+
+from tasks_app import clock, database, leases
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +29,18 @@ class Sweeper:
         self._stop.set()
 
     def _work(self) -> None:
-        away = False
+        resumes, away = True, False
         while not self._stop.is_set():
             try:
                 close_old_connections()
+                if resumes:
+                    leases.resume(now=clock.now())
                 sweep_once()
-                away = False
-            except (OperationalError, InterfaceError) as error:
+                resumes = away = False
+            except database.AWAY as error:
                 if not away:
-                    logger.warning("Cannot sweep, the database is away: %s", error)
-                away = True
+                    logger.warning("Cannot sweep, the database is away: %s", str(error).strip())
+                resumes = away = True
             except Exception:
                 logger.exception("The sweep stumbled")
             self._stop.wait(settings.SWEEP_SECONDS)
@@ -48,32 +50,19 @@ class Sweeper:
 def sweep_once() -> None:
     """Each sweep that no other process is at just now. One that stumbles does not keep the others from their work.
 
-    Raises OperationalError and InterfaceError: without the database none of them can work.
+    Raises database.AWAY: without the database none of them can work.
     """
     for path in settings.SWEEPS:
         try:
             with _alone(path) as mine:
                 if mine:
                     import_string(path)()
-        except (OperationalError, InterfaceError):
+        except database.AWAY:
             raise
         except Exception:
             logger.exception("%s stumbled", path)
 
 
-@contextmanager
-def _alone(name: str) -> Iterator[bool]:
-    """An advisory lock of PostgreSQL's. SQLite has one process only, by the lock on its data directory."""
-    if connection.vendor != "postgresql":
-        yield True
-        return
-    key = zlib.crc32(name.encode())
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
-        mine = bool(cursor.fetchone()[0])
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+def _alone(name: str) -> AbstractContextManager[bool]:
+    """SQLite has one process only, by the lock on its data directory."""
+    return leases.alone(name) if connection.vendor == "postgresql" else nullcontext(True)

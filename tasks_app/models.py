@@ -284,3 +284,14 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Lease(models.Model):
+    """Work that one process at a time does, by whoever it is until then."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    holder = models.CharField(max_length=100)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

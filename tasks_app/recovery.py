@@ -3,13 +3,14 @@
 import logging
 import os
 import socket
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F, Q
 
-from tasks_app import broker, clock, idempotency, lifecycle, pipeline
+from tasks_app import broker, clock, database, idempotency, leases, lifecycle, pipeline
 from tasks_app.models import FINISHED, Heartbeat, Task, TaskStatus
 
 logger = logging.getLogger(__name__)
@@ -18,16 +19,16 @@ BATCH = 100
 MOST_PUBLISHED = 5000
 UNPUBLISHED_AFTER = timedelta(seconds=5)
 UNACCOUNTED_AFTER = timedelta(seconds=60)
-SWEEP = "sweep"
-BEAT_EVERY = timedelta(seconds=5)
 MOST_COUNTED = 10_000
 RECENT = 100
+BEAT_EVERY = timedelta(seconds=5)
 
 
 def sweep(*, now: datetime | None = None) -> None:
     """One round: expired leases, rows that nobody was woken for, retention. A bounded amount of work."""
     now = now or clock.now()
-    reclaim_expired(now=now)
+    if leases.are_telling(now=now):
+        reclaim_expired(now=now)
     republish(now=now)
     forget_old(now=now)
     idempotency.forget_old(now=now)
@@ -53,7 +54,7 @@ def _reclaim(tasks: list[Task], *, now: datetime) -> list[Task]:
         return lifecycle.reclaim(
             tasks, who="sweep", why="The worker was lost: no sign of life during the lease.", now=now
         )
-    except (OperationalError, InterfaceError):
+    except database.AWAY:
         raise
     except Exception:
         if len(tasks) > 1:
@@ -132,12 +133,19 @@ def forget_old(*, now: datetime) -> int:
     return len(ids)
 
 
+def try_writing() -> None:
+    """Writes a row and takes it back: for whoever asks whether that can be done. Raises DatabaseError if not."""
+    with transaction.atomic():
+        Heartbeat.objects.create(name=f"try {uuid.uuid4()}", at=clock.now(), by="")
+        transaction.set_rollback(True)
+
+
 def _beat(now: datetime) -> None:
     """Says that the sweep runs, every few seconds."""
-    fresh = Heartbeat.objects.filter(name=SWEEP, at__gt=now - BEAT_EVERY, at__lte=now)
+    fresh = Heartbeat.objects.filter(name=leases.SWEEP, at__gt=now - BEAT_EVERY, at__lte=now)
     if not fresh.exists():
         by = f"{socket.gethostname()}/{os.getpid()}"
-        Heartbeat.objects.update_or_create(name=SWEEP, defaults={"at": now, "by": by[:255]})
+        Heartbeat.objects.update_or_create(name=leases.SWEEP, defaults={"at": now, "by": by[:255]})
 
 
 def _queue_is_empty() -> bool:

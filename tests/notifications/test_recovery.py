@@ -8,6 +8,7 @@ from celery import current_app
 
 from notifications import recovery
 from notifications.models import Delivery, Event
+from tasks_app import leases
 from tests.services.processes import free_port
 from tests.tasks_app.making import NOW, SECOND, end, started
 
@@ -73,3 +74,13 @@ def test_events_go_after_their_time_and_their_deliveries_with_them(settings: Any
 def test_a_round_does_all_of_it(delivery: Delivery) -> None:
     recovery.sweep(now=NOW + 10 * SECOND)
     assert Delivery.objects.get().woken_at is not None
+
+
+def test_after_an_interruption_a_sender_has_one_lease_to_come_back(delivery: Delivery, settings: Any) -> None:
+    late = NOW + timedelta(hours=1)
+    Delivery.objects.update(status="SENDING", attempts=1, next_attempt_at=None, lease_expires_at=NOW)
+    leases.resume(now=late)
+    for seconds, status in [(0, "SENDING"), (settings.LEASE_SECONDS, "PENDING")]:
+        recovery.sweep(now=late + timedelta(seconds=seconds))
+        delivery.refresh_from_db()
+        assert delivery.status == status
