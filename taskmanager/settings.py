@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from taskmanager import env
+from taskmanager import env, postgresql
 
 VERSION = "0.1.0"
 RELEASE = env.text("RELEASE", default=VERSION)
@@ -65,7 +65,8 @@ def _database(url: str) -> dict[str, Any]:
     if base not in ("postgres", "postgresql", "sqlite"):
         raise ImproperlyConfigured("DATABASE_URL is no address of the form postgresql://user:password@host:5432/name.")
     try:
-        parsed: dict[str, Any] = dict(dj_database_url.parse(f"{base}://{rest}"))
+        one, hosts = postgresql.hosts(f"{base}://{rest}")
+        parsed: dict[str, Any] = {**dj_database_url.parse(one), **hosts}
     except ValueError as error:
         raise ImproperlyConfigured("DATABASE_URL cannot be read: is a special character not %-encoded?") from error
     if base == "sqlite":
@@ -74,10 +75,12 @@ def _database(url: str) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host:5432/name.")
     options = {
         "connect_timeout": 5,
+        **({"target_session_attrs": "read-write"} if hosts else {}),
         "application_name": f"taskmanager {ROLE}".strip(),
         **parsed.get("OPTIONS", {}),
     }
     parsed |= {"ENGINE": "taskmanager.postgresql", "OPTIONS": options, "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 600}
+    parsed["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pooler gives each statement another session
     if ROLE:  # a command that a person types may take its time: a migration does
         options["answer_seconds"] = DB_ANSWER_SECONDS
     if ROLE in (

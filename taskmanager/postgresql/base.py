@@ -1,12 +1,18 @@
-"""Django's PostgreSQL backend, but no statement waits for ever for a server that fell silent.
+"""Django's PostgreSQL backend, but no connection is kept that has become useless.
 
 A network that swallows packets raises no error: libpq waits for an answer that never comes, and its connection counts as
 good. Here an answer takes OPTIONS["answer_seconds"] at most; then the connection is closed and OperationalError raised. The
 server is told to end what such a client left behind, so that its locks hold nobody up.
+
+A server that answers and cannot write, because another took its place or it is a standby, is as good as away: what needs a
+write is an OperationalError too, and the connection is given up, so that the next one may lead to the server that can.
+
+Nothing depends on the state of a session, and none is left on a connection that a pooler shares with others.
 """
 
 import time
 import types
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -17,12 +23,17 @@ from tasks_app import clock
 
 LIFE_SIGNS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """Of libpq, seconds and milliseconds: notices a peer that is gone while nobody waits for it."""
+POOL = {"reconnect_timeout": 5.0}
+"""Of psycopg_pool: its waits between two tries double; whoever asks for a connection begins with short ones again."""
+GIVEN_UP = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.IdleInTransactionSessionTimeout)
+"""Come as InternalError, and the session is of no more use."""
 
 
 class Connection(psycopg.Connection[Any]):
-    """Ends itself when the server does not answer in time."""
+    """Ends itself when the server does not answer in time, or cannot write."""
 
     answer_seconds: float | None = None
+    is_new = True
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """As psycopg's, with a limit where the caller sets none."""
@@ -35,6 +46,9 @@ class Connection(psycopg.Connection[Any]):
                     f"The database did not answer within {self.answer_seconds:g} s."
                 ) from error
             raise
+        except GIVEN_UP as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"The database gave up on this connection: {error}") from error
 
 
 @lru_cache
@@ -51,29 +65,51 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._answer_seconds: float | None = options.pop("answer_seconds", None)
         connections = bounded(self._answer_seconds)
         if options.get("pool"):
-            options["pool"] = {**options["pool"], "connection_class": connections}
+            options["pool"] = {**POOL, **options["pool"], "connection_class": connections}
+            settings_dict = {**settings_dict, "CONN_HEALTH_CHECKS": False}  # get_new_connection checks, and better
         super().__init__({**settings_dict, "OPTIONS": {**LIFE_SIGNS, **options}}, alias)
         # What Django calls the driver's module: psycopg, but for the class of its connections.
         self.Database: Any = types.SimpleNamespace(**{**vars(psycopg), "connect": connections.connect})
 
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """As Django's; from the pool only what can be used: the rest is given up, and the pool makes new ones."""
+        while True:
+            connection = super().get_new_connection(conn_params)
+            if not self.pool or connection.is_new:
+                connection.is_new = False
+                return connection
+            with suppress(psycopg.Error):
+                connection.autocommit = True  # it may have come back out of a transaction
+            if _is_good(connection):
+                return connection
+            connection.close()
+            self.pool.putconn(connection)
+
     def _configure_connection(self, connection: Any) -> bool:
         super()._configure_connection(connection)  # type: ignore[misc]  # its types do not know it
+        # Behind a pooler the process that answers is not the one that greeted us, and the next client would inherit this.
+        own = "pg_backend_pid() = %s"
+        limit = f"CASE WHEN {own} THEN set_config('idle_in_transaction_session_timeout', %s, false) END"
         milliseconds = str(round((self._answer_seconds or 0) * 1000))
-        limit = "set_config('idle_in_transaction_session_timeout', %s, false)"
-        _look(connection, f"SELECT clock_timestamp(), {limit}", [milliseconds])
+        _look(connection, f"SELECT clock_timestamp(), {limit}", [connection.info.backend_pid, milliseconds])
         return True
 
     def is_usable(self) -> bool:
         """As Django's, and takes the time from the answer: whoever keeps a connection keeps the right time."""
-        if self.connection is None:
-            return False
-        try:
-            _look(self.connection, "SELECT clock_timestamp()")
-        except psycopg.Error:
-            return False
-        return True
+        return self.connection is not None and _is_good(self.connection)
 
 
-def _look(connection: Any, question: str, parameters: Any = None) -> None:
+def _is_good(connection: Any) -> bool:
+    """It answers, and leads to a server that can write."""
+    try:
+        _, read_only = _look(connection, "SELECT clock_timestamp(), current_setting('transaction_read_only')")
+    except psycopg.Error:
+        return False
+    return bool(read_only == "off")
+
+
+def _look(connection: Any, question: str, parameters: Any = None) -> Any:
     asked_at = time.monotonic()
-    clock.look(connection.execute(question, parameters).fetchone()[0], asked_at=asked_at)
+    answer = connection.execute(question, parameters).fetchone()
+    clock.look(answer[0], asked_at=asked_at)
+    return answer

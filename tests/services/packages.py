@@ -17,6 +17,8 @@ from pathlib import Path
 PACKAGES = {
     "postgres": ("postgresql",),
     "initdb": ("postgresql",),
+    "pg_basebackup": ("postgresql",),
+    "pgbouncer": ("pgbouncer",),
     "rabbitmq-server": ("rabbitmq-server",),
     "rabbitmqctl": ("rabbitmq-server",),
     "epmd": ("rabbitmq-server",),

@@ -22,12 +22,16 @@ class Postgres(ManagedProcess):
     """Listens on 127.0.0.1 and a socket in its directory; the superuser `postgres` needs no password.
 
     `fsync=False` still keeps every commit through kill(): only the machine's own crash could lose one.
+    One that is the `standby_of` another begins as a copy of it and follows it until `promote`.
     """
 
-    def __init__(self, tmpdir: Path, *, fsync: bool = False, max_connections: int = 300) -> None:
+    def __init__(
+        self, tmpdir: Path, *, fsync: bool = False, max_connections: int = 300, standby_of: "Postgres | None" = None
+    ) -> None:
         packages.ensure("postgres", "initdb")
         # The server refuses to run as root.
         user = SYSTEM_USER if os.geteuid() == 0 else None
+        self.primary = standby_of
         self.port = free_port()
         self.directory = _directory_for(user, tmpdir)
         self.data = self.directory / "data"
@@ -59,7 +63,7 @@ class Postgres(ManagedProcess):
 
     def launch(self) -> None:
         if not self.data.exists():
-            self._initdb()
+            self._make()
         super().launch()
 
     def is_ready(self) -> bool:
@@ -84,11 +88,23 @@ class Postgres(ManagedProcess):
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement)
 
-    def _initdb(self) -> None:
-        command = [
-            *(str(packages.program("initdb")), "-D", str(self.data), "-U", "postgres", "--auth=trust"),
-            *("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
-        ]
+    def promote(self) -> None:
+        """No standby any more: it writes, and follows nobody."""
+        self.execute(sql.SQL("SELECT pg_promote(true, 120)"))
+
+    def set_read_only(self, is_on: bool) -> None:
+        """`default_transaction_read_only`, also for the sessions that are open."""
+        self.execute(sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(sql.Literal(is_on)))
+        self.execute(sql.SQL("SELECT pg_reload_conf()"))
+
+    def _make(self) -> None:
+        name = "pg_basebackup" if self.primary else "initdb"
+        if self.primary:
+            options = ["--dbname", self.primary.url(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        else:
+            options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+                       "--no-instructions"]  # fmt: skip
+        command = [str(packages.program(name)), "-D", str(self.data), *options]
         finished = subprocess.run(
             command,
             env=dict(self.environment or {}),
@@ -101,7 +117,7 @@ class Postgres(ManagedProcess):
             text=True,
         )
         if finished.returncode != 0:
-            raise ServiceFailed(f"initdb failed with {finished.returncode}:\n{finished.stdout}")
+            raise ServiceFailed(f"{name} failed with {finished.returncode}:\n{finished.stdout}")
 
 
 def _directory_for(user: str | None, tmpdir: Path) -> Path:
