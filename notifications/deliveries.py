@@ -27,7 +27,7 @@ from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.outbox import HEAD_START, TEST, held
 from notifications.payloads import PING
 from notifications.sender import Exchange
-from tasks_app import clock
+from tasks_app import clock, database
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def drain(endpoint_id: uuid.UUID) -> bool:
     while time.monotonic() - started < CALL_SECONDS:
         if not _send(endpoint_id):
             return False
-    return due(clock.now()).filter(endpoint_id=endpoint_id).exists()
+    return database.patiently(lambda: due(clock.now()).filter(endpoint_id=endpoint_id).exists())
 
 
 def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
@@ -78,14 +78,15 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
 
 
 def _send(endpoint_id: uuid.UUID, delivery_id: uuid.UUID | None = None, *, now: datetime | None = None) -> bool:
-    claimed = _claim(endpoint_id, delivery_id, now=now or clock.now())
+    claimed = database.patiently(lambda: _claim(endpoint_id, delivery_id, now=now or clock.now()))
     if claimed is None:
         return False
     delivery, attempt = claimed
     if not connection.in_atomic_block:
         connection.close()  # held across the request it would starve the others of the pool
     exchange = wire.exchange(delivery, attempt)
-    _record(delivery, attempt, exchange, now=clock.now())
+    # It was told: that must not be forgotten, lest it be told again.
+    database.patiently(lambda: _record(delivery, attempt, exchange, now=clock.now()))
     if exchange.succeeded:
         logger.info("Notified task_id=%s type=%s title=%r status=%s", delivery.event.task_id, delivery.event.type,
                     _title(delivery), exchange.status)  # fmt: skip

@@ -28,7 +28,7 @@ class AnnouncingLayer(Protocol):
 
     def announce(self, group: str, message: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> None: ...
 
-    def ping(self) -> None: ...
+    def try_out(self) -> None: ...
 
 
 def current() -> AnnouncingLayer:
@@ -54,7 +54,7 @@ class InProcessLayer(InMemoryChannelLayer):
         with suppress(RuntimeError):  # the loop was closed this very moment: nobody is left to tell
             loop.call_soon_threadsafe(lambda: loop.create_task(self.group_send(group, dict(message))))
 
-    def ping(self) -> None:
+    def try_out(self) -> None:
         """Always there."""
 
 
@@ -133,6 +133,6 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             pipeline.publish(STATUS_CHANNEL, orjson.dumps(frame))
         pipeline.execute()
 
-    def ping(self) -> None:
-        """Raises redis.RedisError if Redis does not answer."""
-        self._client.ping()
+    def try_out(self) -> None:
+        """Announces nothing to nobody. Raises redis.RedisError if Redis does not answer, or forbids that."""
+        self._client.publish(f"{self._prefix}__group__health", b"")

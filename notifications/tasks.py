@@ -7,13 +7,15 @@ from celery import shared_task
 from celery.exceptions import Reject
 
 from notifications import deliveries
+from tasks_app import database
 
 
 @shared_task(name="notifications.send_webhooks", typing=False)
 def send_webhooks(*arguments: Any, **options: Any) -> None:
     """Last link of the pipeline: sends what is due for these tasks. One endpoint here, the others by messages of their own,
     so that none waits for another."""
-    waiting = deliveries.waiting_endpoints(_read(_keys, arguments, options))
+    task_ids = _read(_keys, arguments, options)
+    waiting = database.patiently(lambda: deliveries.waiting_endpoints(task_ids))
     for endpoint_id in waiting[1:]:
         send_to_endpoint.delay(str(endpoint_id))
     for endpoint_id in waiting[:1]:

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +16,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from notifications import endpoints, sealed, secrets, topic
+from notifications import endpoints, layers, sealed, secrets, topic
 from notifications.models import Delivery, Endpoint
+from taskmanager import health
 from taskmanager.celery import app
-from tasks_app import broker, clock, handlers, quarantine, recovery
+from tasks_app import broker, clock, handlers, leases, quarantine, recovery
 from tasks_app.models import Heartbeat, Task, TaskStatus
 
 Level = Literal["ok", "note", "warning", "problem"]
@@ -61,7 +63,7 @@ def _bounded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
             close_old_connections()
             found.extend(check())
         except Exception as error:  # whatever the drivers raise: an examination names it
-            text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+            text = f"{type(error).__name__}: {_first_line(error)}"
             found.append(Finding(check=name, level="problem", text=text, advice=_ADVICE.get(name, "")))
         finally:
             connection.close()
@@ -73,6 +75,10 @@ def _bounded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
         text = f"No answer within {LIMIT_SECONDS:g} s."
         return [Finding(check=name, level="problem", text=text, advice=_ADVICE.get(name, ""))]
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
 _ADVICE = {
@@ -87,11 +93,17 @@ _ADVICE = {
 
 
 def _database() -> Iterator[Finding]:
-    before = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    milliseconds = (timezone.now() - before).total_seconds() * 1000
-    yield Finding(check="database", level="ok", text=f"{connection.vendor} answers in {milliseconds:.0f} ms.")
+    connection.ensure_connection()
+    before = time.monotonic()
+    try:
+        health.try_database()
+    except health.CannotWrite as error:
+        yield Finding(check="database", level="problem", text=f"{connection.vendor} cannot write: {_first_line(error)}",
+                      advice="Is it a standby, is default_transaction_read_only on, is its disk full, may this user write? "
+                             "Nothing is taken in until it can; work that runs waits for it.")  # fmt: skip
+    else:
+        milliseconds = (time.monotonic() - before) * 1000
+        yield Finding(check="database", level="ok", text=f"{connection.vendor} writes in {milliseconds:.0f} ms.")
     executor = MigrationExecutor(connection)
     if missing := executor.migration_plan(executor.loader.graph.leaf_nodes()):
         names = ", ".join(f"{step.app_label}.{step.name}" for step, _ in missing[:3])
@@ -127,13 +139,14 @@ def _clocks() -> Iterator[Finding]:
 
 
 def _broker() -> Iterator[Finding]:
+    broker.try_out()
+    if not broker.has_dead_letters():
+        yield Finding(check="broker", level="ok", text="In-process: messages end with the server, tasks do not.")
+        return
     with broker.connect() as link:
-        if not broker.has_dead_letters():
-            yield Finding(check="broker", level="ok", text="In-process: messages end with the server, tasks do not.")
-            return
         properties: dict[str, Any] = link.connection.server_properties
         product, version = properties.get("product", "broker"), properties.get("version", "?")
-        yield Finding(check="broker", level="ok", text=f"{product} {version} answers.")
+        yield Finding(check="broker", level="ok", text=f"{product} {version} takes messages.")
 
 
 def _queues() -> Iterator[Finding]:
@@ -173,8 +186,8 @@ def _redis() -> Iterator[Finding]:
         yield Finding(check="redis", level="ok", text="Not used: live updates stay inside the server.")
         return
     with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
-        client.ping()
-        yield Finding(check="redis", level="ok", text=f"Redis {client.info('server')['redis_version']} answers.")
+        layers.current().try_out()
+        yield Finding(check="redis", level="ok", text=f"Redis {client.info('server')['redis_version']} takes messages.")
 
 
 # ---- Those who work ---------------------------------------------------------------------------------------------------
@@ -196,7 +209,7 @@ def _workers() -> Iterator[Finding]:
 
 
 def _sweep() -> Iterator[Finding]:
-    sign = Heartbeat.objects.filter(name=recovery.SWEEP).first()
+    sign = Heartbeat.objects.filter(name=leases.SWEEP).first()
     advice = "The sweep runs in every notifier (and in standalone): start one."
     if sign is None:
         yield Finding(check="sweep", level="problem", text="The sweep never ran.", advice=advice)

@@ -1,4 +1,7 @@
-"""Is the server up (`/livez`), and does all that it needs answer (`/healthz`)? Each question is bounded to two seconds."""
+"""Is the server up (`/livez`), and does all that it needs work (`/healthz`)? Each question is bounded to two seconds.
+
+What is used is what is tried: a write, a message that is confirmed, an announcement. Nothing of it remains.
+"""
 
 import logging
 import threading
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -19,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 2.0
 KEEP_SECONDS = 2.0
+
+
+class CannotWrite(Exception):
+    """cannot write: it is read-only, a standby, full, or forbids it"""
 
 
 class Check:
@@ -52,26 +59,37 @@ class Check:
         try:
             close_old_connections()
             self._answer, self._error = self._ask(), ""
+        except CannotWrite as error:
+            logger.warning("Health: %s cannot write: %s", self.name, str(error).strip())
+            self._error = CannotWrite.__doc__ or ""
         except Exception as error:
-            logger.warning("Health: %s does not answer: %s", self.name, error)
+            logger.warning("Health: %s does not answer: %s", self.name, str(error).strip())
             self._error = "does not answer"  # the reason may name hosts and users: it is in the log
         finally:
             connection.close()
 
 
+def try_database() -> None:
+    """Raises CannotWrite if the database answers and does not let us."""
+    connection.ensure_connection()
+    try:
+        recovery.try_writing()
+    except DatabaseError as error:
+        raise CannotWrite(str(error)) from error
+
+
 def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try_database()
     return connection.vendor
 
 
 def _broker() -> str:
-    with broker.connect():
-        return "rabbitmq" if settings.RABBITMQ_URL else "in-process"
+    broker.try_out()
+    return "rabbitmq" if settings.RABBITMQ_URL else "in-process"
 
 
 def _channel_layer() -> str:
-    layers.current().ping()
+    layers.current().try_out()
     return "redis" if settings.REDIS_URL else "in-process"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import current_app
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
 TIMEOUT_SECONDS = 2
@@ -48,6 +48,18 @@ def declare(connection: Connection, *queues: Queue) -> None:
     with connection.channel() as channel:
         for queue in queues or (FAILED, *current_app.amqp.queues.values()):
             queue(channel).declare()
+
+
+def try_out() -> None:
+    """Publishes a message that nobody gets, as tasks are published. Raises one of ERRORS if that cannot be done."""
+    with connect() as connection:
+        if not has_dead_letters():
+            return
+        exchange = Exchange(current_app.conf.task_default_exchange, type="topic", durable=True)
+        producer = Producer(connection)
+        # Confirmed although it has no queue. Refused under an alarm, without the right to write, and so on.
+        options: dict[str, Any] = {"declare": [exchange], "confirm_timeout": TIMEOUT_SECONDS, "expiration": 1.0}
+        producer.publish("", exchange=exchange, routing_key="health", **options)
 
 
 def is_empty(queue: str) -> bool:

@@ -18,12 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from django.db import Error
 
-from tasks_app import clock, handlers, lifecycle, shutdown, validation
+from tasks_app import clock, database, handlers, lifecycle, shutdown, validation
 from tasks_app.exceptions import AttemptSuperseded, PermanentError, RetryableError
 from tasks_app.handlers.base import TaskContext, storable
 from tasks_app.lifecycle import Outcome
@@ -31,12 +30,9 @@ from tasks_app.models import Task
 from tasks_app.watchdog import watchdog
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 SETTLE_SECONDS = 0.1
 BATCH_SECONDS = 1.0
-START_SECONDS = 300.0
-"""How long a message is held while the database is away: nothing has begun, so no lease runs out."""
 REPORT_SECONDS = 0.5
 MAX_RESULT_BYTES = 262_144
 MAX_ERROR_CHARACTERS = 2_000
@@ -50,7 +46,7 @@ LONGEST_WAIT_SECONDS = 366 * 86_400.0
 def run(ids: Sequence[uuid.UUID], *, sent_at: datetime | None = None) -> None:
     """Does what is due of `ids`. Returns, however the tasks end; raises what the database does if it stays away."""
     worker = worker_name(os.getpid())
-    tasks = _patiently(lambda: lifecycle.start(ids, worker=worker, sent_at=sent_at), seconds=START_SECONDS)
+    tasks = database.patiently(lambda: lifecycle.start(ids, worker=worker, sent_at=sent_at))
     if not tasks:
         return
     batch = Batch(tasks, worker=worker)
@@ -98,6 +94,7 @@ class Batch:
 
     def __init__(self, tasks: Sequence[Task], *, worker: str) -> None:
         self.worker = worker
+        self.ids = [task.pk for task in tasks]
         self._lock = threading.Lock()
         self._waiting = [Attempt(task, flush=self._flush) for task in tasks]
         self._current: Attempt | None = None
@@ -128,10 +125,10 @@ class Batch:
         with self._lock:
             return [*self._waiting, *([self._current] if self._current else [])]
 
-    def settle_waiting(self) -> None:
+    def settle_waiting(self, *, seconds: float = database.AWAY_SECONDS) -> None:
         """Settles what is finished, if the last time was over 100 ms ago."""
         if self._outcomes and time.monotonic() - self._settled_at >= SETTLE_SECONDS:
-            self._settle()
+            self._settle(seconds=seconds)
 
     def check_deadline(self) -> None:
         """Asks a handler to stop whose time is over."""
@@ -219,35 +216,51 @@ class Batch:
                 attempt.task.pk, attempt=attempt.task.attempt, progress=report.progress, message=report.message,
                 logs=report.logs,
             )  # fmt: skip
-        except DatabaseError as error:  # progress is for looking at: the work goes on
+        except Error as error:  # progress is for looking at: the work goes on
             logger.warning("Cannot report progress task_id=%s: %s", attempt.task.pk, error)
             return
         if not mine:
             attempt.stop("lost")
 
-    def _settle(self) -> None:
+    def _settle(self, *, seconds: float = database.AWAY_SECONDS) -> None:
+        """Waits so long for a database that is away. Raises what it does then, and keeps what it could not settle."""
         with self._lock:
             outcomes, self._outcomes = self._outcomes, []
             self._settled_at = time.monotonic()
         together = [outcome for outcome in outcomes if not outcome.on_success]
         alone = [outcome for outcome in outcomes if outcome.on_success]
         try:
-            if together:
-                _patiently(lambda: lifecycle.settle(together, who=self.worker))
-        except Exception:
-            logger.exception("Cannot settle %d tasks together, going one by one", len(together))
-            alone += together
-        for outcome in alone:
-            self._settle_one(outcome)
+            if together and not self._settle_together(together, seconds=seconds):
+                alone += together
+            together = []
+            while alone:
+                self._settle_one(alone[0], seconds=seconds)
+                del alone[0]
+        except database.AWAY:
+            with self._lock:
+                self._outcomes = [*together, *alone, *self._outcomes]
+            raise
 
-    def _settle_one(self, outcome: Outcome) -> None:
+    def _settle_together(self, outcomes: Sequence[Outcome], *, seconds: float) -> bool:
         try:
-            _patiently(lambda: lifecycle.settle([outcome], who=self.worker))
+            database.patiently(lambda: lifecycle.settle(outcomes, who=self.worker), seconds=seconds)
+        except database.AWAY:
+            raise
+        except Exception:
+            logger.exception("Cannot settle %d tasks together, going one by one", len(outcomes))
+            return False
+        return True
+
+    def _settle_one(self, outcome: Outcome, *, seconds: float) -> None:
+        try:
+            database.patiently(lambda: lifecycle.settle([outcome], who=self.worker), seconds=seconds)
         except BaseException as error:  # its on_success function, or a value that the database refuses
+            if isinstance(error, database.AWAY) and not (outcome.on_success and seconds):
+                raise
             logger.exception("Cannot settle task_id=%s", outcome.task_id)
             failed = replace(outcome, verb="fail", result=None, message="", logs=(), on_success=(),
                              error_code="settle_failed", error_message=_text_of(error))  # fmt: skip
-            _patiently(lambda: lifecycle.settle([failed], who=self.worker))
+            database.patiently(lambda: lifecycle.settle([failed], who=self.worker), seconds=seconds)
 
 
 def _outcome(attempt: Attempt, **values: object) -> Outcome:
@@ -327,18 +340,3 @@ def _text_of(error: BaseException, *, name: bool = True) -> str:
     except BaseException:
         text = "(its message cannot be printed)"
     return storable(f"{type(error).__name__}: {text}" if name else text)
-
-
-def _patiently(action: Callable[[], T], *, seconds: float | None = None) -> T:
-    """Repeats a database action while the database is away, for as long as a lease lasts or the process may."""
-    deadline, wait = time.monotonic() + (settings.LEASE_SECONDS if seconds is None else seconds), 0.1
-    while True:
-        try:
-            return action()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > deadline or shutdown.seconds() > settings.SHUTDOWN_SECONDS:
-                raise
-            logger.warning("The database is away, trying again in %.1f s: %s", wait, error)
-            close_old_connections()
-            time.sleep(wait)
-            wait = min(wait * 2, 2.0)

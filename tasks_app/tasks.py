@@ -6,9 +6,8 @@ from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Reject
-from django.db import InterfaceError, OperationalError
 
-from tasks_app import runner
+from tasks_app import database, runner
 
 
 @shared_task(name="tasks_app.process_tasks", typing=False)
@@ -20,10 +19,7 @@ def process_tasks(*arguments: Any, **options: Any) -> None:
         raise Reject(f"This is no message of ours: {error}", requeue=False) from error  # to tasks_failed
     try:
         runner.run(ids, sent_at=sent_at)
-    except (
-        OperationalError,
-        InterfaceError,
-    ) as error:  # away for longer than one waits: the message is for another time
+    except database.AWAY as error:  # for longer than one waits: the message is for another time
         raise Reject(f"The database is away: {error}", requeue=True) from error
 
 

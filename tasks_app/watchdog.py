@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from billiard.process import current_process
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from tasks_app import clock, shutdown
 from tasks_app.background import flush_all
@@ -72,8 +72,9 @@ class Watchdog:
                 continue
             try:
                 self._tick(batches)
-            except DatabaseError as error:  # the database is away: leases run on, the runner waits for it too
-                logger.warning("Cannot renew leases: %s", error)
+            except Error as error:  # the database is away: leases run on, the runner waits for it too
+                logger.warning("Cannot renew leases: %s", str(error).strip())
+                time.sleep(LOOK_SECONDS)
             except Exception:
                 logger.exception("The watchdog stumbled")
             time.sleep(TICK_SECONDS)
@@ -88,7 +89,7 @@ class Watchdog:
                 self._end(batch)
         if now - self._looked_at < LOOK_SECONDS:
             for batch in batches:
-                batch.settle_waiting()
+                batch.settle_waiting(seconds=0)
             return
         close_old_connections()
         self._looked_at = now
@@ -97,7 +98,7 @@ class Watchdog:
             self._renew(batches)
             self._renewed_at = now
         for batch in batches:
-            batch.settle_waiting()
+            batch.settle_waiting(seconds=0)
             for attempt in batch.open_attempts():
                 attempt.tell_stop(attempt.context.stop_reason)
             batch.flush_progress()
@@ -117,8 +118,8 @@ class Watchdog:
 
     def _renew(self, batches: "list[Batch]") -> None:
         for batch in batches:
-            ids = [attempt.task.pk for attempt in batch.open_attempts()]
-            leased = Task.objects.filter(pk__in=ids, worker=batch.worker, status=TaskStatus.PROCESSING)
+            # All of it: what has ended and cannot be settled yet is no less ours.
+            leased = Task.objects.filter(pk__in=batch.ids, worker=batch.worker, status=TaskStatus.PROCESSING)
             leased.update(lease_expires_at=lease_end(clock.now()))
 
     def _end(self, batch: "Batch") -> None:

@@ -5,6 +5,7 @@ the earlier systems.
 """
 
 import logging
+import sys
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -12,12 +13,11 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 
-from tasks_app import request_id
+from tasks_app import database, request_id
 from tasks_app.api.codes import CODES
 from tasks_app.exceptions import InvalidTask, TaskError
 
@@ -58,10 +58,10 @@ def problem_response(error: Exception, context: dict[str, Any]) -> HttpResponse 
         return problem(400, code=error.code, detail=f"{first[0][:200]}: {first[1]}", errors=error.errors)
     if isinstance(error, TaskError):
         return problem(CODES[error.code].status, code=error.code, detail=error.message)
-    if isinstance(error, OperationalError | InterfaceError):
-        logger.error("Cannot reach the database: %s", error)
-        detail = "The database does not answer right now. Nothing was changed; try again."
-        return problem(503, code="unavailable", detail=detail, headers={"Retry-After": "2"})
+    if isinstance(error, database.AWAY):
+        logger.error("Cannot reach the database: %s", str(error).strip())
+        headers = {"Retry-After": database.RETRY_AFTER}
+        return problem(503, code="unavailable", detail=database.UNAVAILABLE, headers=headers)
     if isinstance(error, Http404):
         return problem(404, code="not_found", detail="There is nothing here.")
     if isinstance(error, PermissionDenied):
@@ -156,4 +156,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 where the database is away: in Django's own views (admin, login) and its middleware."""
+    if isinstance(sys.exc_info()[1], database.AWAY):
+        answer = _answer(request, 503, "unavailable", database.UNAVAILABLE)
+        answer.headers["Retry-After"] = database.RETRY_AFTER
+        return answer
     return _answer(request, 500, "server_error", "Something went wrong on our side; it is in the log.")

@@ -10,12 +10,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
+from tasks_app import database
 from tasks_app.access import Access
 from tasks_app.exceptions import TaskNotFound
 from tasks_app.identity import anonymous_user, request_headers
@@ -44,10 +44,11 @@ def for_viewers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
             return failure(request, 404, "There is no such task. It may have been deleted meanwhile.")
         except PermissionDenied as error:
             return failure(request, 403, str(error) or "You may not do this.")
-        except (OperationalError, InterfaceError) as error:
-            logger.error("Cannot reach the database: %s", error)
-            detail = "The database does not answer right now. Nothing was changed; try again in a moment."
-            return failure(request, 503, detail)
+        except database.AWAY as error:
+            logger.error("Cannot reach the database: %s", str(error).strip())
+            failed = failure(request, 503, database.UNAVAILABLE)
+            failed.headers["Retry-After"] = database.RETRY_AFTER
+            return failed
 
     return answer
 

@@ -60,7 +60,7 @@ def test_before_and_after_the_servers_life_an_announcement_goes_nowhere_quietly(
     layer.announce("tasks", MESSAGE, [])
     asyncio.run(heard(layer, lambda: layer.announce("tasks", MESSAGE, [])))
     layer.announce("tasks", MESSAGE, [])
-    layer.ping()
+    layer.try_out()
 
 
 # ---- Over Redis ------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_redis_that_is_away_raises_within_its_limits() -> None:
     with pytest.raises(redis.RedisError):
         layer.announce("tasks", MESSAGE, [])
     with pytest.raises(redis.RedisError):
-        layer.ping()
+        layer.try_out()
 
 
 # ---- Silence ---------------------------------------------------------------------------------------------------------
