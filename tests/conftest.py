@@ -1,16 +1,21 @@
 """Fixtures for every ring. What needs a service fails without it; nothing is skipped."""
 
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.servers import Deployment, Standalone, told
+from tests.servers import Deployment, Gate, Standalone, told
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what it runs in the background like this, and our servers would inherit it: deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "services: needs PostgreSQL, RabbitMQ and Redis, or chromium (make test)")
 
 
@@ -29,6 +34,14 @@ def receiver() -> Iterator[Receiver]:
     """An HTTP server on loopback that takes every webhook with 200, until told otherwise."""
     with Receiver() as started:
         yield started
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Whatever it still holds when the test is over may end."""
+    made = Gate(tmp_path / "open")
+    yield made
+    made.open()
 
 
 @pytest.fixture(scope="session")

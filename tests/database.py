@@ -11,6 +11,7 @@ from notifications import live, topic
 from notifications.models import Endpoint, Event
 from tasks_app import identity, pipeline
 from tasks_app.models import Heartbeat, QuarantinedMessage, Task
+from tests.services.processes import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     with django_db_blocker.unblock():
         yield
         for drain in (pipeline.publisher, live.announcer, topic.publisher):
-            assert drain.flush(timeout=20)
+            assert drain.flush(timeout=PATIENCE)
         Event.objects.all().delete()
         for model in (Task, QuarantinedMessage, Heartbeat, Endpoint):
             model.objects.all().delete()

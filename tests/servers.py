@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.services.processes import ManagedProcess, eventually, free_port
+from tests.services.processes import PATIENCE, ManagedProcess, eventually, free_port
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
@@ -37,6 +37,21 @@ def told(receiver: Receiver) -> dict[str, str]:
     }
 
 
+class Gate:
+    """Holds tasks of the kind `held` (tests/bad_handlers) until it is opened."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """What to submit for a task that runs until then."""
+        return {"kind": "held", "payload": {"until": str(self._file)}}
+
+    def open(self) -> None:
+        self._file.touch()
+
+
 class Api:
     """A client of one server: `requests` with the base URL. `call` never raises for a status."""
 
@@ -46,7 +61,7 @@ class Api:
         self.session.trust_env = False
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, **{"timeout": 20, **options})
+        return self.session.request(method, self.url + path, **{"timeout": PATIENCE, **options})
 
     def submit(self, title: str = "A task", **fields: Any) -> dict[str, Any]:
         answer = self.call("POST", "/tasks", json={"title": title, **fields})
@@ -58,7 +73,7 @@ class Api:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def wait(self, task_id: str, *, status: str | None = None, timeout: float = 20) -> dict[str, Any]:
+    def wait(self, task_id: str, *, status: str | None = None) -> dict[str, Any]:
         """The task once it is finished, or has `status`."""
 
         def reached() -> dict[str, Any]:
@@ -66,7 +81,7 @@ class Api:
             wanted = task["status"] in ("DONE", "FAILED", "CANCELLED") if status is None else task["status"] == status
             return task if wanted else {}
 
-        return eventually(reached, timeout=timeout, message=f"task {task_id} did not reach {status or 'its end'}")
+        return eventually(reached, message=f"task {task_id} did not reach {status or 'its end'}")
 
     def all(self) -> list[dict[str, Any]]:
         """Every task, over all pages."""
@@ -94,7 +109,6 @@ class Standalone(ManagedProcess):
             directory=self.directory,
             environment={**CLEAN, **own},
             working_directory=ROOT,
-            start_seconds=60,
         )
 
     def is_ready(self) -> bool:
@@ -179,7 +193,7 @@ class Deployment:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -207,13 +221,15 @@ class Deployment:
 
 def make_vhost(services: Services, name: str) -> str:
     """A RabbitMQ of one's own, as far as queues go; returns its URL."""
-    answer = requests.put(f"{services.rabbitmq.management_url}/api/vhosts/{name}", auth=("guest", "guest"), timeout=20)
+    answer = requests.put(
+        f"{services.rabbitmq.management_url}/api/vhosts/{name}", auth=("guest", "guest"), timeout=PATIENCE
+    )
     answer.raise_for_status()
     return services.rabbitmq.url.rsplit("/", 2)[0].rstrip("/") + f"/{name}"
 
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=2).status_code == 200
+        return requests.get(url, timeout=10).status_code == 200
     except requests.RequestException:
         return False

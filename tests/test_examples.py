@@ -66,9 +66,9 @@ def test_importing_a_file_again_changes_what_is_there(server: Standalone) -> Non
 
 def test_a_file_that_comes_later_is_waited_for(server: Standalone) -> None:
     task_id = submit(server, "late.csv")
-    eventually(lambda: "There is no file late.csv yet." in history(server, task_id), timeout=20)
+    eventually(lambda: "There is no file late.csv yet." in history(server, task_id))
     put(server, "late.csv", b"email,name\na@late.example,Ann\n")
-    assert server.api.wait(task_id, timeout=40)["status"] == "DONE"
+    assert server.api.wait(task_id)["status"] == "DONE"
     assert contacts(server, "late.example") == {"a@late.example": "Ann"}
 
 
@@ -98,8 +98,8 @@ def test_no_other_file_can_be_named(server: Standalone, name: str) -> None:
 def test_an_import_taken_away_stops_and_writes_nothing(server: Standalone) -> None:
     put(server, "slow.csv", b"email,name\n" + b"".join(b"%d@slow.example,N\n" % number for number in range(10_000)))
     task_id = submit(server, "slow.csv", rows_per_second=10)
-    eventually(lambda: "of 10000 rows" in server.api.task(task_id)["message"], timeout=20)
+    eventually(lambda: "of 10000 rows" in server.api.task(task_id)["message"])
     assert server.api.call("DELETE", f"/tasks/{task_id}").status_code in (200, 204)
     stopped = f"task_id={task_id} title='slow.csv' outcome=fail"
-    eventually(lambda: stopped in Path(server.log).read_text(), timeout=20)
+    eventually(lambda: stopped in Path(server.log).read_text())
     assert contacts(server, "slow.example") == {}

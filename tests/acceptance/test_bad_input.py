@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance import bad_requests as table
 from tests.contracts.clients import JSON, LATER, Server, is_problem, logs
+from tests.services.processes import PATIENCE
 
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -100,8 +101,8 @@ def test_what_is_no_id_is_not_found(server: Server, task: JSON, method: str, tas
 @pytest.mark.parametrize("size", [1_048_577, 3_000_000, 40_000_000])
 def test_a_huge_body_is_too_large(server: Server, task: JSON, size: int) -> None:
     body = b'{"title": "x", "description": "' + b"x" * size + b'"}'
-    is_problem(server.api.call("POST", "/tasks", data=body, headers=JSON_TYPE, timeout=60), 413)
-    is_problem(server.api.call("PUT", f"/tasks/{task['id']}", data=body, headers=JSON_TYPE, timeout=60), 413)
+    is_problem(server.api.call("POST", "/tasks", data=body, headers=JSON_TYPE, timeout=PATIENCE), 413)
+    is_problem(server.api.call("PUT", f"/tasks/{task['id']}", data=body, headers=JSON_TYPE, timeout=PATIENCE), 413)
 
 
 @pytest.mark.parametrize("pieces", [2, 400])
@@ -112,7 +113,7 @@ def test_a_huge_body_in_chunks_is_too_large(server: Server, task: JSON, pieces: 
             yield b"x" * (1_048_576 if pieces == 2 else 8_192)
         yield b'"}'
 
-    is_problem(server.api.call("POST", "/tasks", data=body(), headers=JSON_TYPE, timeout=60), 413)
+    is_problem(server.api.call("POST", "/tasks", data=body(), headers=JSON_TYPE, timeout=PATIENCE), 413)
 
 
 def test_a_small_body_in_chunks_is_taken(server: Server) -> None:

@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.contracts.clients import Server, Watcher, handshake_status, is_problem, logs, versions
 from tests.servers import Api
+from tests.services.processes import PATIENCE
 
 
 @pytest.fixture
@@ -46,9 +47,9 @@ def test_a_huge_message_ends_its_own_socket(server: Server, neighbour: Watcher, 
     with Watcher(server) as watcher:
         with pytest.raises(ConnectionClosed) as closed:
             watcher.socket.send(_endless(b"x" * (32_000_000 // pieces), pieces))
-            watcher.socket.ping().wait(10)
+            watcher.socket.ping().wait(PATIENCE)
             watcher.socket.send("gone?")
-            watcher._thread.join(10)
+            watcher._thread.join(PATIENCE)
             watcher.socket.recv(timeout=1)
         assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
 
@@ -59,7 +60,7 @@ def test_a_huge_message_ends_its_own_socket(server: Server, neighbour: Watcher, 
 )  # fmt: skip
 def test_bytes_that_are_no_frames_end_their_own_socket(server: Server, neighbour: Watcher, raw: bytes) -> None:
     address = urlsplit(server.ws_url)
-    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
         connection.sendall(
             f"GET /ws HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()

@@ -47,7 +47,7 @@ def test_it_is_quarantined_with_a_reason_and_the_worker_goes_on(deployment: Depl
         found: int = deployment.api.call("GET", "/healthz").json()["quarantined"]
         return bool(found == before + len(GARBAGE))
 
-    eventually(counted, timeout=30, message="the alert figure rises")
+    eventually(counted, message="the alert figure rises")
     rows = json.loads(deployment.manage("shell", "--no-imports", "-c", LIST))
     found = {mark.removeprefix(f"{run} "): rest for mark, *rest in rows if mark.startswith(run)}
     refused = "Not readable, or none of ours: the worker refused it"

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tasks_app.handlers import PermanentError, RetryableError, TaskContext, exponential, handler
@@ -146,10 +147,19 @@ def bad_lock(payload: dict[str, Any], context: TaskContext) -> None:
     lock.acquire(timeout=float(payload.get("seconds", 60)))
 
 
-@handler("bad_patience", timeout=120, max_attempts=1)
+@handler("bad_patience", timeout=3600, max_attempts=1)
 def bad_patience(payload: dict[str, Any], context: TaskContext) -> None:
     """Has time, and does not care for a cancellation."""
     time.sleep(float(payload.get("seconds", 60)))
+
+
+@handler("held", timeout=3600)
+def held(payload: dict[str, Any], context: TaskContext) -> dict[str, bool]:
+    """Ends when the file `until` is there: for a test that needs something to run, and decides for how long."""
+    while not Path(payload["until"]).exists():
+        context.check()
+        time.sleep(0.02)
+    return {"ended": True}
 
 
 @handler("bad_success", max_attempts=1)

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.test_dashboard import MS, a_title, wait_until_live, window
+from tests.browser.test_dashboard import a_title, wait_until_live, window
 from tests.servers import Standalone
 
 pytestmark = pytest.mark.services
@@ -21,7 +21,7 @@ def test_a_filter_is_typed_becomes_a_chip_and_the_address_and_is_removed(
         wait_until_live(found)
         box = found.page.locator("#q")
         box.focus()
-        expect(found.page.locator("#filter-values option[value='tag:nightly-run']")).to_have_count(1, timeout=MS)
+        expect(found.page.locator("#filter-values option[value='tag:nightly-run']")).to_have_count(1)
         box.fill(f"tag:nightly-run {title.split()[-1]}")
         box.press("Enter")
         expect(found.page).to_have_url(re.compile(r"\?tag=nightly-run&text="))
@@ -73,7 +73,7 @@ def test_the_chart_shows_the_last_hour_with_values_on_hover_and_a_table(
     standalone.api.wait(standalone.api.submit(a_title("Counted"))["id"])
     with window(chromium, standalone.url) as found:
         expect(found.page.locator("#chart .minute title").last).to_have_text(
-            re.compile(r"\d\d:\d\d UTC: \d+ accepted, \d+ done, \d+ failed"), timeout=MS
+            re.compile(r"\d\d:\d\d UTC: \d+ accepted, \d+ done, \d+ failed")
         )
         found.page.get_by_text("As a table").click()
         expect(found.page.get_by_role("table")).to_contain_text("Accepted")
@@ -199,5 +199,5 @@ def test_all_that_match_are_deleted_in_steps_with_progress(
         if not javascript:
             expect(found.page.get_by_role("heading")).to_have_text("100 of 120")
             found.page.get_by_role("button", name="Go on").click()
-        expect(found.page.locator(".notice")).to_have_text("120 tasks were deleted.", timeout=MS)
+        expect(found.page.locator(".notice")).to_have_text("120 tasks were deleted.")
         expect(found.page.locator(".task")).to_have_count(0)

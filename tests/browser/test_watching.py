@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.test_dashboard import MS, a_title, titled, wait_until_live, window
+from tests.browser.test_dashboard import a_title, titled, wait_until_live, window
 from tests.servers import Standalone
 from tests.services.processes import eventually
 from tests.services.receiver import Receiver
@@ -22,7 +22,7 @@ def test_a_toast_of_ones_own_task_comes_on_the_page_of_another(standalone: Stand
         wait_until_live(found)
         standalone.api.call("PUT", f"/tasks/{other['id']}/complete")
         toast = found.page.locator("#toasts .toast")
-        expect(toast).to_contain_text(title, timeout=MS)
+        expect(toast).to_contain_text(title)
         expect(found.page.locator("#toasts")).to_have_attribute("aria-live", "polite")
         toast.get_by_role("link").click()
         expect(found.page).to_have_url(re.compile(other["id"]))
@@ -43,8 +43,8 @@ def test_who_stops_watching_a_task_is_left_alone(standalone: Standalone, chromiu
         wait_until_live(found)
         for one in made:
             standalone.api.call("PUT", f"/tasks/{one['id']}/complete")
-        expect(titled(found, quiet).locator(".chip")).to_have_text("Done", timeout=MS)
-        expect(found.page.locator("#toasts")).to_contain_text(loud, timeout=MS)
+        expect(titled(found, quiet).locator(".chip")).to_have_text("Done")
+        expect(found.page.locator("#toasts")).to_contain_text(loud)
         expect(found.page.locator("#toasts")).not_to_contain_text(quiet)
         assert found.trouble == []
 
@@ -64,7 +64,7 @@ def test_an_administrator_watches_somebody_elses_task_without_javascript(chromiu
             with window(chromium, server.url, storage_state={"cookies": cookies, "origins": []}) as open_page:
                 wait_until_live(open_page)
                 server.api.call("PUT", f"/tasks/{made['id']}/complete")
-                expect(open_page.page.locator("#toasts")).to_contain_text(title, timeout=MS)
+                expect(open_page.page.locator("#toasts")).to_contain_text(title)
 
 
 def test_on_a_narrowed_list_only_what_fits_is_new(standalone: Standalone, chromium: Browser) -> None:
@@ -76,9 +76,9 @@ def test_on_a_narrowed_list_only_what_fits_is_new(standalone: Standalone, chromi
         standalone.api.submit(a_title("Does not fit"))
         standalone.api.submit(title, tags=[tag], payload={"message": "m", "customer": {"id": 42}})
         news = found.page.locator("#news")
-        expect(news).to_contain_text("1 new", timeout=MS)
+        expect(news).to_contain_text("1 new")
         standalone.api.submit(a_title("Fits too"), tags=[tag], payload={"message": "m", "customer": {"id": "42"}})
-        expect(news).to_contain_text("2 new", timeout=MS)
+        expect(news).to_contain_text("2 new")
         news.click()
         expect(found.page.locator(".task")).to_have_count(2)
         expect(titled(found, title)).to_have_count(1)
@@ -94,7 +94,7 @@ def test_a_value_of_the_payload_is_offered_typed_and_removed(standalone: Standal
         box = found.page.locator("#q")
         box.focus()
         offered = found.page.locator(f"#filter-values option[value='payload.customer.key:{word}']")
-        expect(offered).to_have_count(1, timeout=MS)
+        expect(offered).to_have_count(1)
         box.fill(f"payload.customer.key: {word}")
         box.press("Enter")
         expect(found.page).to_have_url(re.compile(rf"\?payload.customer.key={word}$"))
@@ -115,7 +115,7 @@ def test_a_webhook_is_sent_again_and_the_log_says_who_and_why(
     def received() -> int:
         return sum(made["id"] in request.body.decode() for request in hooks.requests)
 
-    eventually(lambda: received() == 1, timeout=20, message="no webhook came")
+    eventually(lambda: received() == 1, message="no webhook came")
     path = f"/dashboard/tasks/{made['id']}/"
     with window(chromium, told_standalone.url, path=path, java_script_enabled=javascript) as found:
         box = found.page.locator("#deliveries")
@@ -124,11 +124,11 @@ def test_a_webhook_is_sent_again_and_the_log_says_who_and_why(
         found.loaded.clear()
         box.get_by_role("button", name="Replay").click()
         if javascript:
-            expect(box).to_contain_text("#2", timeout=MS)
+            expect(box).to_contain_text("#2")
             assert found.loaded == []
         else:
             expect(found.page.locator(".notice")).to_have_text("It is sent again in a moment.")
-        eventually(lambda: received() == 2, timeout=20, message="it was not sent again")
+        eventually(lambda: received() == 2, message="it was not sent again")
         found.page.reload()
         expect(box).to_contain_text("by hand, page:local: The receiver lost it")
         assert found.trouble == []

@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, expect
 from notifications import signing
 from tests.browser.conftest import Window
 from tests.browser.test_accessibility import serious
-from tests.browser.test_dashboard import MS, a_title, window
+from tests.browser.test_dashboard import a_title, window
 from tests.servers import Standalone
+from tests.services.processes import eventually
 from tests.services.receiver import Answer, Receiver
 
 pytestmark = pytest.mark.services
@@ -43,7 +44,7 @@ def test_an_endpoint_is_made_and_its_test_arrives_before_ones_eyes(
         found.page.get_by_role("button", name="Send a test").click()
         expect(found.page.locator("#delivery-now .chip").first).to_be_visible()
         found.loaded.clear()
-        expect(found.page.locator("#delivery-now .chip").first).to_have_text("Delivered", timeout=MS)
+        expect(found.page.locator("#delivery-now .chip").first).to_have_text("Delivered")
         expect(found.page.locator(".step strong")).to_have_text("Answered 200")
         assert found.loaded == []
         (request,) = hook.requests
@@ -53,8 +54,8 @@ def test_an_endpoint_is_made_and_its_test_arrives_before_ones_eyes(
         assert secret not in found.page.content()
         found.loaded.clear()
         task = standalone.api.submit("Told of")
-        expect(found.page.locator(".sent").first).to_contain_text("task.completed", timeout=MS)
-        expect(found.page.locator(".sent").first.locator(".chip")).to_have_text("Delivered", timeout=MS)
+        expect(found.page.locator(".sent").first).to_contain_text("task.completed")
+        expect(found.page.locator(".sent").first.locator(".chip")).to_have_text("Delivered")
         assert found.loaded == []
         found.page.goto(f"/dashboard/tasks/{task['id']}/")
         expect(found.page.locator(".delivery", has_text=name)).to_be_visible()
@@ -71,7 +72,7 @@ def test_what_is_picked_stays_picked_while_more_arrives(
         standalone.api.submit("One")
         found.page.get_by_role("link", name="To the endpoint").click()
         row = found.page.locator(".sent").first
-        expect(row.locator(".pick")).to_be_visible(timeout=MS)
+        expect(row.locator(".pick")).to_be_visible()
         chosen = row.locator(".pick").get_attribute("value")
         row.locator(".pick").check()
         standalone.api.wait(standalone.api.submit("Two")["id"])
@@ -82,7 +83,7 @@ def test_what_is_picked_stays_picked_while_more_arrives(
         expect(found.page.locator(".notice")).to_have_text("1 delivery is sent again in a moment.")
         expect(
             found.page.locator(".sent", has=found.page.locator(f"a[href*='{chosen}']")).locator(".chip")
-        ).to_have_text("Delivered", timeout=MS)
+        ).to_have_text("Delivered")
 
 
 def test_the_whole_day_without_javascript(standalone: Standalone, chromium: Browser, hook: Receiver) -> None:
@@ -90,12 +91,12 @@ def test_the_whole_day_without_javascript(standalone: Standalone, chromium: Brow
         secret = make(found, hook, a_title("By hand"))
         found.page.get_by_role("button", name="Send a test").click()
         hook.wait_for(1)
-        for _ in range(20):
+
+        def is_delivered() -> bool:
             found.page.reload()
-            if found.page.locator("#delivery-now .chip").first.inner_text() == "Delivered":
-                break
-            found.page.wait_for_timeout(250)
-        expect(found.page.locator("#delivery-now .chip").first).to_have_text("Delivered")
+            return found.page.locator("#delivery-now .chip").first.inner_text() == "Delivered"
+
+        eventually(is_delivered, interval=0.25)
         found.page.locator(".crumb a").last.click()
         found.page.get_by_role("button", name="Pause").click()
         standalone.api.wait(standalone.api.submit("Held")["id"])
@@ -129,7 +130,7 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(
         found.page.get_by_role("link", name="To the endpoint").click()
         endpoint = found.page.url
         found.page.get_by_role("button", name="Send a test").click()
-        expect(found.page.locator("#delivery-now .chip").first).to_have_text("Failed", timeout=MS)
+        expect(found.page.locator("#delivery-now .chip").first).to_have_text("Failed")
         pages = [found.page.url, endpoint, f"{endpoint}edit", f"{endpoint}delete", standalone.url + LIST]
         for page in pages:
             found.page.goto(page)

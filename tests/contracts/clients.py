@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.servers import MANAGE, ROOT, WEBHOOK_SECRET, Deployment, Role, Standalone
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.receiver import Receiver, Request
 
 Server: TypeAlias = Standalone | Deployment
@@ -32,7 +32,7 @@ class Watcher:
     """Keeps every frame of one socket, in order of arrival."""
 
     def __init__(self, server: Server, query: str = "", **options: Any) -> None:
-        self._connect = connect(f"{server.ws_url}/ws{query}", proxy=None, open_timeout=20, **options)
+        self._connect = connect(f"{server.ws_url}/ws{query}", proxy=None, open_timeout=PATIENCE, **options)
         self.frames: list[JSON] = []
         self.texts: list[str | bytes] = []
 
@@ -44,20 +44,20 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self._connect.__exit__(None, None, None)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
     def of(self, task_id: str) -> list[JSON]:
         """The frames of one task."""
         return [frame for frame in self.frames if frame.get("task_id") == task_id]
 
-    def wait_for(self, task_id: str, status: str, *, timeout: float = 20) -> list[JSON]:
+    def wait_for(self, task_id: str, status: str) -> list[JSON]:
         """The frames of one task, once the last one says this."""
 
         def reached() -> list[JSON]:
             frames = self.of(task_id)
             return frames if frames and frames[-1]["status"] == status else []
 
-        return eventually(reached, timeout=timeout, message=f"no frame {status} of {task_id}")
+        return eventually(reached, message=f"no frame {status} of {task_id}")
 
     def _read(self) -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -84,7 +84,7 @@ def handshake_status(server: Server | Role, path: str = "/ws", **headers: str) -
     url = server.ws_url.replace("ws://", "http://") + path
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(url, headers={**upgrade, **headers}, timeout=20, stream=True)
+        answer = session.get(url, headers={**upgrade, **headers}, timeout=PATIENCE, stream=True)
         answer.close()
         return answer.status_code
 
@@ -94,9 +94,9 @@ def about(task_id: str) -> Callable[[Request], bool]:
     return lambda request: task_id.encode() in request.body
 
 
-def webhook(hooks: Receiver, task_id: str, *, count: int = 1, timeout: float = 20) -> JSON:
+def webhook(hooks: Receiver, task_id: str, *, count: int = 1) -> JSON:
     """The body of the latest of `count` webhooks about a task, its signature verified by the public library."""
-    found = hooks.wait_for(count, where=about(task_id), timeout=timeout)
+    found = hooks.wait_for(count, where=about(task_id))
     assert len(found) == count
     return verified(found[-1])
 
@@ -110,7 +110,7 @@ def verified(request: Request, secret: str = WEBHOOK_SECRET) -> JSON:
 def management(deployment: Deployment, path: str, *, method: str = "GET", **options: Any) -> Any:
     """RabbitMQ's own account, from its management API."""
     url = f"{deployment.services.rabbitmq.management_url}/api/{path}"
-    answer = requests.request(method, url, auth=("guest", "guest"), timeout=20, **options)
+    answer = requests.request(method, url, auth=("guest", "guest"), timeout=PATIENCE, **options)
     answer.raise_for_status()
     return answer.json()
 
@@ -157,7 +157,7 @@ def run_in_shell(server: Server, code: str) -> str:
     environment = dict(server.environment or {})
     done = subprocess.run(
         [*MANAGE, "shell", "--no-imports", "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.clients import about, handshake_status, management
 from tests.servers import MANAGE, ROOT, Deployment, Role, Standalone
-from tests.services.processes import eventually, free_port
+from tests.services.processes import PATIENCE, eventually, free_port
 from tests.services.receiver import Receiver
 
 
@@ -31,7 +31,7 @@ def _setting(name: str, **environment: str) -> str:
     code = f"from django.conf import settings; print('value', settings.{name})"
     printed = subprocess.run(
         [*MANAGE, "shell", "--no-imports", "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=True,
+        timeout=PATIENCE, check=True,
     )  # fmt: skip
     return printed.stdout.split("value ", 1)[1].strip()
 
@@ -87,7 +87,7 @@ def test_an_address_of_postgresql_is_read_whatever_driver_it_names(
     code = "from tasks_app.models import Task; from django.db import connection as c; print(c.vendor, Task.objects.exists())"
     printed = subprocess.run(
         [*MANAGE, "shell", "--no-imports", "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=True,
+        timeout=PATIENCE, check=True,
     )  # fmt: skip
     assert "postgresql" in printed.stdout
 
@@ -178,11 +178,11 @@ def test_worker_prefetch_becomes_a_multiplier(told_deployment: Deployment, prefe
         consumers = management(told_deployment, f"consumers/{told_deployment.name}")
         return [found["prefetch_count"] for found in consumers if found["queue"]["name"] == "task_created"]
 
-    eventually(lambda: limits() == [2], timeout=20)
+    eventually(lambda: limits() == [2])
     settings = {"WORKER_PREFETCH": str(prefetch), "WORKER_CONCURRENCY": str(concurrency)}
     with told_deployment.extra("worker", **settings):
         expected = math.ceil(prefetch / concurrency) * concurrency
-        eventually(lambda: sorted(limits()) == sorted([2, expected]), timeout=20, message=f"prefetch {expected}")
+        eventually(lambda: sorted(limits()) == sorted([2, expected]), message=f"prefetch {expected}")
     assert told_deployment.api.wait(told_deployment.api.submit()["id"])["status"] == "DONE"
 
 
@@ -239,7 +239,7 @@ def test_start_up_waits_for_a_service_that_comes_late(breakable: Deployment, ser
     late.stop()
     try:
         waiting.launch()
-        eventually(lambda: waiting.printed.count("Waiting for") >= 2, timeout=20, message="waits")
+        eventually(lambda: waiting.printed.count("Waiting for") >= 2, message="waits")
         assert waiting.is_running()
     finally:
         late.start()
@@ -247,5 +247,5 @@ def test_start_up_waits_for_a_service_that_comes_late(breakable: Deployment, ser
         waiting.wait_until_ready()
     finally:
         waiting.stop()
-    eventually(lambda: breakable.api.call("GET", "/healthz").status_code == 200, timeout=30)
-    assert breakable.api.wait(breakable.api.submit()["id"], timeout=40)["status"] == "DONE"
+    eventually(lambda: breakable.api.call("GET", "/healthz").status_code == 200)
+    assert breakable.api.wait(breakable.api.submit()["id"])["status"] == "DONE"

@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection, Exchange, Producer, Queue
 
 from tests.contracts.clients import JSON, LATER, bound, management
-from tests.servers import Deployment
+from tests.servers import Deployment, Gate
 from tests.services.processes import eventually
 
 pytestmark = pytest.mark.services
@@ -46,7 +46,7 @@ def test_the_worker_listens_to_task_created_and_the_notifier_to_task_completed(t
         consumers = management(told_deployment, f"consumers/{told_deployment.name}")
         return sorted(found["queue"]["name"] for found in consumers if "pidbox" not in found["queue"]["name"])
 
-    eventually(lambda: listened_to() == ["task_completed", "task_created"], timeout=20)
+    eventually(lambda: listened_to() == ["task_completed", "task_created"])
 
 
 def test_another_service_hears_of_every_new_task(told_deployment: Deployment) -> None:
@@ -93,7 +93,7 @@ def listen(take: Callable[[], list[JSON]], wanted: Callable[[JSON], bool], *, co
         heard.extend(one for one in take() if wanted(one))
         return len(heard) >= count
 
-    eventually(enough, timeout=20)
+    eventually(enough)
     return heard
 
 
@@ -130,20 +130,21 @@ def test_what_cannot_be_decoded_becomes_a_dead_letter(told_deployment: Deploymen
             message = mine.get(no_ack=True)
             return message is not None and message.headers.get("mark") == mark
 
-        eventually(dead, timeout=10, message="no dead letter")
+        eventually(dead, message="no dead letter")
     assert told_deployment.api.wait(told_deployment.api.submit()["id"])["done"] is True
 
 
-def test_a_repeated_message_does_no_harm(told_deployment: Deployment) -> None:
-    running = told_deployment.api.submit(payload={"message": "x", "seconds": 2})["task_id"]
+def test_a_repeated_message_does_no_harm(told_deployment: Deployment, gate: Gate) -> None:
+    running = told_deployment.api.submit(**gate.order)["task_id"]
     done = told_deployment.api.wait(told_deployment.api.submit()["task_id"])
     told_deployment.api.wait(running, status="PROCESSING")
     for _ in range(3):
         send_again(told_deployment, [running, done["task_id"]])
     send_again(told_deployment, [str(uuid.uuid4())])
+    told_deployment.api.wait(told_deployment.api.submit()["task_id"])  # behind the repetitions in the queue
+    gate.open()
 
     ended = told_deployment.api.wait(running)
-    told_deployment.api.wait(told_deployment.api.submit()["task_id"])  # behind the repetitions in the queue
     assert (ended["status"], ended["attempt"], ended["version"]) == ("DONE", 1, ended["version"])
     assert told_deployment.api.task(done["task_id"]) == done
 

@@ -18,7 +18,7 @@ def _heard(take: Any, task_id: str, status: str) -> list[dict[str, Any]]:
         found.extend(one for one in take() if one["task_id"] == task_id)
         return bool(found) and found[-1]["status"] == status
 
-    eventually(reached, timeout=20)
+    eventually(reached)
     return found
 
 

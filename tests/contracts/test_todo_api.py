@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.clients import LATER, Server, Watcher, cancel, is_problem, statuses
+from tests.contracts.clients import LATER, Server, Watcher, cancel, is_problem, logs, statuses
+from tests.servers import Gate
+from tests.services.processes import eventually
 
 
 def test_the_list_is_an_envelope(server: Server) -> None:
@@ -65,15 +67,17 @@ def test_completing_what_is_done_is_no_error(server: Server) -> None:
     assert server.api.task(before["id"])["version"] == before["version"]
 
 
-def test_completing_a_running_task_ends_it_for_good(server: Server) -> None:
-    task_id = server.api.submit(payload={"message": "x", "seconds": 3})["id"]
+def test_completing_a_running_task_ends_it_for_good(server: Server, gate: Gate) -> None:
+    task_id = server.api.submit(**gate.order)["id"]
     server.api.wait(task_id, status="PROCESSING")
     with Watcher(server, f"?task_id={task_id}") as watcher:
         assert server.api.call("PUT", f"/tasks/{task_id}/complete").json()["task"]["done"] is True
         watcher.wait_for(task_id, "DONE")
-        server.api.wait(server.api.submit(payload={"message": "y", "seconds": 3.5})["id"], status="DONE")
+        gate.open()
+        eventually(lambda: f"Processed task_id={task_id}" in logs(server), message="its handler has not ended")
+        server.api.wait(server.api.submit()["id"])
         assert statuses(watcher.of(task_id)) == ["DONE"]
-    assert server.api.task(task_id)["message"] != "x"
+    assert server.api.task(task_id)["result"] is None
 
 
 def test_completing_a_failed_task_makes_it_done(server: Server) -> None:
@@ -108,10 +112,10 @@ def test_delete_answers_with_a_message_and_the_task_is_gone(server: Server) -> N
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "DONE", "FAILED", "CANCELLED"])
-def test_delete_works_in_every_status(server: Server, status: str) -> None:
+def test_delete_works_in_every_status(server: Server, gate: Gate, status: str) -> None:
     fields: dict[str, dict[str, Any]] = {
         "PENDING": {"run_at": LATER},
-        "PROCESSING": {"payload": {"message": "x", "seconds": 5}},
+        "PROCESSING": gate.order,
         "FAILED": {"payload": {}},
         "CANCELLED": {"run_at": LATER},
     }
@@ -152,10 +156,10 @@ def test_no_path_ends_in_a_slash(server: Server) -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "DONE", "FAILED"])
-def test_title_and_description_may_be_changed_at_any_time(server: Server, status: str) -> None:
+def test_title_and_description_may_be_changed_at_any_time(server: Server, gate: Gate, status: str) -> None:
     fields: dict[str, dict[str, Any]] = {
         "PENDING": {"run_at": LATER},
-        "PROCESSING": {"payload": {"message": "x", "seconds": 2}},
+        "PROCESSING": gate.order,
         "FAILED": {"payload": {}},
     }
     task_id = server.api.submit("Tpyo", **fields.get(status, {}))["id"]
@@ -167,6 +171,7 @@ def test_title_and_description_may_be_changed_at_any_time(server: Server, status
     assert answer.status_code == 200
     assert (task["title"], task["description"], task["status"]) == ("Typo", "mended", status)
     if status == "PROCESSING":
+        gate.open()
         ended = server.api.wait(task_id)
         assert (ended["title"], ended["status"]) == ("Typo", "DONE")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contracts.clients import JSON, LATER, Server, about, run_in_shell, verified, webhook
-from tests.servers import Deployment, Standalone, told
+from tests.servers import Deployment, Gate, Standalone, told
 from tests.services.processes import eventually
 from tests.services.receiver import Receiver, Request
 
@@ -62,14 +62,15 @@ def test_completing_twice_sends_one_webhook_and_failing_sends_none(server: Serve
     server.api.call("PUT", f"/tasks/{task_id}/complete")
     server.api.call("PUT", f"/tasks/{task_id}", json={"done": True})
     webhook(hooks, task_id)
-    eventually(lambda: _nothing_waits(server), timeout=20)
+    eventually(lambda: _nothing_waits(server))
     assert len(_told(hooks, task_id)) == 1
     assert _told(hooks, failed) == []
 
 
-def test_a_title_corrected_before_the_end_is_in_the_webhook(server: Server, hooks: Receiver) -> None:
-    task_id = server.api.submit("Tpyo", payload={"message": "x", "seconds": 1})["id"]
+def test_a_title_corrected_before_the_end_is_in_the_webhook(server: Server, hooks: Receiver, gate: Gate) -> None:
+    task_id = server.api.submit("Tpyo", **gate.order)["id"]
     server.api.call("PUT", f"/tasks/{task_id}", json={"title": "Typo"})
+    gate.open()
     assert webhook(hooks, task_id)["title"] == "Typo"
 
 
@@ -77,7 +78,7 @@ def test_a_reopened_task_is_told_of_again(server: Server, hooks: Receiver) -> No
     task_id = server.api.submit()["id"]
     webhook(hooks, task_id)
     server.api.call("PUT", f"/tasks/{task_id}", json={"done": False})
-    hooks.wait_for(2, where=about(task_id), timeout=20)
+    hooks.wait_for(2, where=about(task_id))
     first, second = [request for request in hooks.requests if about(task_id)(request)]
     assert first.headers["webhook-id"] != second.headers["webhook-id"]
     assert verified(second)["sequence"] > verified(first)["sequence"]
@@ -108,7 +109,7 @@ def test_a_webhook_that_was_not_taken_is_sent_again(
     title = f"Not at first on {server.name}"
     refuse(title)
     task_id = server.api.submit(title)["id"]
-    first, second = hooks.wait_for(2, where=about(task_id), timeout=30)[:2]
+    first, second = hooks.wait_for(2, where=about(task_id))[:2]
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert verified(second)["done"] is True
@@ -134,5 +135,5 @@ def test_webhook_events_widens_what_a_production_role_tells(told_deployment: Dep
     with told_deployment.extra("web", WEBHOOK_EVENTS="task.created,task.upd*") as web:
         task_id = web.api.submit(run_at=LATER)["id"]
         web.api.call("PUT", f"/tasks/{task_id}", json={"title": "Other"})
-        hooks.wait_for(2, where=about(task_id), timeout=20)
+        hooks.wait_for(2, where=about(task_id))
     assert {body["type"] for body in _told(hooks, task_id)} == {"task.created", "task.updated"}

@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from tests.contracts.clients import LATER, Server, Watcher, cancel, statuses, versions
+from tests.servers import Gate
 from tests.services.processes import eventually
 
 
@@ -53,10 +54,11 @@ def test_everybody_who_watches_sees_every_task(server: Server) -> None:
                 assert versions(watcher.wait_for(task_id, "DONE")) == [1, 2, 3]
 
 
-def test_a_socket_may_be_narrowed_to_one_task(server: Server) -> None:
-    task_id = server.api.submit(payload={"message": "x", "seconds": 1})["task_id"]
+def test_a_socket_may_be_narrowed_to_one_task(server: Server, gate: Gate) -> None:
+    task_id = server.api.submit(**gate.order)["task_id"]
     with Watcher(server, f"?task_id={task_id}") as watcher:
-        server.api.submit()
+        server.api.wait(server.api.submit()["task_id"])
+        gate.open()
         watcher.wait_for(task_id, "DONE")
         assert {frame["task_id"] for frame in watcher.frames} == {task_id}
 

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.services.processes import PATIENCE
+
 HOST = "receiver.localhost"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -47,7 +49,7 @@ class Receiver:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
     def url(self, scheme: str = "http", path: str = "/hook", host: str = HOST) -> str:
         return f"{scheme}://{host}:{self.port}{path}"
@@ -61,7 +63,7 @@ class Receiver:
                 self._threads.append(thread)
 
     def _serve(self, accepted: socket.socket) -> None:
-        accepted.settimeout(10)
+        accepted.settimeout(2 * PATIENCE)
         with accepted as peer, contextlib.suppress(OSError):
             if self.tls:
                 with self.tls.wrap_socket(peer, server_side=True) as secure:
@@ -93,7 +95,7 @@ def answering(data: bytes) -> Script:
     return lambda peer: peer.sendall(data)
 
 
-def dripping(start: bytes, drop: bytes, seconds: float = 20) -> Script:
+def dripping(start: bytes, drop: bytes, seconds: float = 2 * PATIENCE) -> Script:
     def script(peer: socket.socket) -> None:
         peer.sendall(start)
         give_up = time.monotonic() + seconds
@@ -102,6 +104,16 @@ def dripping(start: bytes, drop: bytes, seconds: float = 20) -> Script:
             time.sleep(0.02)
 
     return script
+
+
+def is_read(peer: socket.socket) -> bool:
+    """Whether the other side has read all that it was sent, from the kernel's table: tcp addresses, then queues."""
+    theirs, ours = (f"{address[1]:04X}" for address in (peer.getpeername(), peer.getsockname()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        if (local.split(":")[1], remote.split(":")[1]) == (theirs, ours):
+            return int(queues.split(":")[1], 16) == 0
+    return True
 
 
 def silent(peer: socket.socket) -> None:

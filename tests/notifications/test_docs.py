@@ -11,6 +11,7 @@ import pytest
 
 from notifications import signing
 from tests.services import packages
+from tests.services.processes import PATIENCE
 from tests.services.receiver import Receiver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ def test_a_snippet_takes_what_is_ours_and_nothing_else(language: str, name: str)
         packages.ensure("node")
     command = [sys.executable, "-c", code] if language == "python" else ["node", "-e", code]
     asked = json.dumps({"secret": SECRET, "headers": headers, "body": body})
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode == 0) is is_ours, done.stderr
     if is_ours:
         assert json.loads(done.stdout) == json.loads(BODY)
@@ -72,7 +73,9 @@ def test_the_shell_sends_what_we_would_have_signed(receiver: Receiver, tmp_path:
     (tmp_path / "body.json").write_text(BODY)
     environment = {"SECRET": SECRET, "URL": receiver.url("/hook"), "PATH": "/usr/bin:/bin"}
     code = snippet("sh", holding="openssl")
-    subprocess.run(["sh", "-e", "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["sh", "-e", "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=PATIENCE
+    )
     (request,) = receiver.requests
     assert request.body == BODY.encode()
     assert signing.verify([SECRET], dict(request.headers), request.body, now=time.time()).is_valid

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from notifications.endpoints import EndpointRefused
 from notifications.models import Endpoint
 from tests.notifications.making import made
+from tests.services.processes import PATIENCE
 from tests.tasks_app.making import person
 
 
@@ -33,8 +34,8 @@ def test_who_asks_twice_at_once_gets_no_more_than_allowed(services: Any, transac
             thread.start()
             thread.join(1)  # it may not end before this does
             assert thread.is_alive()
-        thread.join(20)
+        thread.join(PATIENCE)
         assert refused.is_set() and Endpoint.objects.filter(owner=owner).count() == 1
     finally:
-        thread.join(20)
+        thread.join(PATIENCE)
         Endpoint.objects.filter(owner=owner).delete()

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from notifications import feed
 from notifications.models import Event
+from tests.services.processes import PATIENCE
 
 
 def happen(name: str) -> Event:
@@ -29,13 +30,13 @@ def test_one_that_commits_late_is_not_skipped(services: Any, transactional_db: N
         with transaction.atomic():
             happen("made first, committed last")
             made.set()
-            may_commit.wait(20)
+            may_commit.wait(PATIENCE)
         connection.close()
 
     thread = threading.Thread(target=slow)
     thread.start()
     try:
-        assert made.wait(20)
+        assert made.wait(PATIENCE)
         happen("made last, committed first")
         seen, after = pull()
         assert seen == [], "an older transaction is open: whoever went on would never see what it writes"

@@ -13,7 +13,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from notifications import layers
 from notifications.layers import STATUS_CHANNEL, InProcessLayer, RedisLayer
 from tests.chaos.proxy import Proxy
-from tests.services.processes import eventually, free_port
+from tests.services.processes import PATIENCE, eventually, free_port
 from tests.services.stack import Services
 
 MESSAGE = {
@@ -27,7 +27,7 @@ async def heard(layer: Any, announce: Callable[[], object]) -> Any:
     channel = await layer.new_channel()
     await layer.group_add("tasks", channel)
     threading.Thread(target=announce).start()
-    return await asyncio.wait_for(layer.receive(channel), 20)
+    return await asyncio.wait_for(layer.receive(channel), PATIENCE)
 
 
 # ---- In this process -------------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def test_many_threads_may_announce_at_once() -> None:
         for thread in threads:
             thread.start()
         for _ in range(50):
-            await asyncio.wait_for(layer.receive(channel), 20)
+            await asyncio.wait_for(layer.receive(channel), PATIENCE)
         return len(threads)
 
     assert asyncio.run(main()) == 50
@@ -89,9 +89,9 @@ def test_an_announcement_reaches_our_own_layer_in_another_process_like_group_sen
         channel = await listener.new_channel()
         await listener.group_add("tasks", channel)
         await speaker.group_send("tasks", MESSAGE)
-        first = await asyncio.wait_for(listener.receive(channel), 20)
+        first = await asyncio.wait_for(listener.receive(channel), PATIENCE)
         await asyncio.to_thread(speaker.announce, "tasks", MESSAGE, [])
-        second = await asyncio.wait_for(listener.receive(channel), 20)
+        second = await asyncio.wait_for(listener.receive(channel), PATIENCE)
         await listener.flush()
         await speaker.flush()
         return [first, second]
@@ -123,7 +123,7 @@ def test_a_redis_that_is_away_raises_within_its_limits() -> None:
 
 @pytest.mark.services
 def test_when_redis_falls_silent_listeners_are_told_and_hear_again(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No error tells of a peer that is gone without a word."""
     monkeypatch.setattr(layers, "PULSE_SECONDS", 0.2)
@@ -134,12 +134,12 @@ def test_when_redis_falls_silent_listeners_are_told_and_hear_again(
         channel = await layer.new_channel()
         await layer.group_add("tasks", channel)
         proxy.silence()
-        await asyncio.sleep(3)
+        await asyncio.to_thread(eventually, lambda: "Redis is silent" in caplog.text)
         proxy.speak()
-        told = await asyncio.wait_for(layer.receive(channel), 20)
+        told = await asyncio.wait_for(layer.receive(channel), PATIENCE)
         outside = RedisLayer([services.redis.url])
         await asyncio.to_thread(outside.announce, "tasks", MESSAGE, [])
-        heard = await asyncio.wait_for(layer.receive(channel), 20)
+        heard = await asyncio.wait_for(layer.receive(channel), PATIENCE)
         layer._pulses[asyncio.get_running_loop()].cancel()
         await layer.flush()
         return told, heard

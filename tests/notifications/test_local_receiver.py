@@ -22,7 +22,7 @@ from notifications.local_receiver import (
 from notifications.sender import Exchange, send
 from notifications.signing import InvalidSecret, new_secret, sign
 from notifications.targets import EgressPolicy
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 
 BODY = b'{"type":"task.completed","data":{"title":"\xc3\xa9"}}'
 QUIET = Behaviour(shows_body=False)
@@ -42,14 +42,14 @@ class Listening:
 
     def __exit__(self, *_: object) -> None:
         self.server.end()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     def line(self, number: int = -1) -> str:
         return self.said[number].split("\n")[0]
 
     def raw(self, data: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.server.server_port), timeout=10) as peer:
+        with socket.create_connection(("127.0.0.1", self.server.server_port), timeout=PATIENCE) as peer:
             peer.sendall(data)
             peer.shutdown(socket.SHUT_WR)
             answer = b""
@@ -66,7 +66,9 @@ def post(url: str, *secrets: str, body: bytes = BODY, at: int = 0, **headers: st
     if secrets:
         own["webhook-signature"] = sign(secrets, "evt_1", at, body)
     own |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return send(f"{url}/hook", body=body, headers=own, policy=EgressPolicy(allow_loopback=True), deadline_seconds=10)
+    return send(
+        f"{url}/hook", body=body, headers=own, policy=EgressPolicy(allow_loopback=True), deadline_seconds=PATIENCE
+    )
 
 
 # Verdicts
@@ -148,7 +150,7 @@ def test_it_waits_before_it_answers_and_not_before_it_ends() -> None:
         thread = threading.Thread(target=post, args=[receiver.server.url])
         thread.start()
         eventually(lambda: receiver.said)
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -196,7 +198,7 @@ def test_a_client_that_resets_the_connection_is_not_an_error(capfd: pytest.Captu
             b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
             b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
         ):
-            with socket.create_connection(("127.0.0.1", receiver.server.server_port), timeout=10) as peer:
+            with socket.create_connection(("127.0.0.1", receiver.server.server_port), timeout=PATIENCE) as peer:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
                 peer.sendall(start)
         assert post(receiver.server.url).status == 200

@@ -24,11 +24,11 @@ from notifications import connection
 from notifications.connection import MAX_LOOKUPS, AddressInfo, Line
 from notifications.sender import EXCERPT_BYTES, MAX_RESPONSE_BYTES, Exchange, excerpt, self_check, send
 from notifications.targets import EgressPolicy, TargetRefused
-from tests.notifications.receiver import HOST, OK, Authority, Receiver, Script, answering, dripping, silent
+from tests.notifications.receiver import HOST, OK, Authority, Receiver, Script, answering, dripping, is_read, silent
+from tests.services.processes import PATIENCE, eventually
 
 LOCAL = EgressPolicy(allow_loopback=True)
 DEADLINE = 0.6
-SLACK = 1.5  # two cores, shared
 
 
 def answers(*ips: str) -> Callable[[str, int], Sequence[AddressInfo]]:
@@ -41,12 +41,13 @@ def answers(*ips: str) -> Callable[[str, int], Sequence[AddressInfo]]:
 
 def post(url: str, **options: Any) -> Exchange:
     values: dict[str, Any] = {"body": b"{}", "headers": {"content-type": "application/json"}, "policy": LOCAL}
-    values |= {"resolver": answers("127.0.0.1"), "deadline_seconds": 10.0}
+    values |= {"resolver": answers("127.0.0.1"), "deadline_seconds": PATIENCE}
     return send(url, **values | options)
 
 
 def assert_ended_by_deadline(exchange: Exchange) -> None:
-    assert DEADLINE * 1000 * 0.9 <= exchange.total_ms <= (DEADLINE + SLACK) * 1000
+    """Not before, and before the receiver would have ended it."""
+    assert DEADLINE * 1000 * 0.9 <= exchange.total_ms < PATIENCE * 1000
 
 
 # What is sent
@@ -203,7 +204,7 @@ def test_a_slow_name_server_cannot_outlast_the_deadline() -> None:
     done = threading.Event()
 
     def slow(host: str, port: int) -> Sequence[AddressInfo]:
-        done.wait(20)
+        done.wait(2 * PATIENCE)
         return []
 
     exchange = post("http://slow.localhost:9/", resolver=slow, deadline_seconds=DEADLINE)
@@ -216,13 +217,13 @@ def test_dns_has_three_seconds() -> None:
     done = threading.Event()
 
     def slow(host: str, port: int) -> Sequence[AddressInfo]:
-        done.wait(20)
+        done.wait(2 * PATIENCE)
         return []
 
-    exchange = post("http://slow.localhost:9/", resolver=slow)
+    exchange = post("http://slow.localhost:9/", resolver=slow, deadline_seconds=PATIENCE)
     done.set()
-    assert exchange.error_code == "dns"
-    assert 2900 <= exchange.total_ms <= 3000 + SLACK * 1000
+    assert exchange.error_code == "dns", "the deadline of the whole exchange lies far ahead"
+    assert 2900 <= exchange.total_ms < PATIENCE * 1000
 
 
 def test_lookups_left_behind_are_bounded_and_come_back() -> None:
@@ -231,7 +232,7 @@ def test_lookups_left_behind_are_bounded_and_come_back() -> None:
 
     def stuck(host: str, port: int) -> Sequence[AddressInfo]:
         started.append(host)
-        done.wait(20)
+        done.wait(2 * PATIENCE)
         return []
 
     with ThreadPoolExecutor(MAX_LOOKUPS) as pool:
@@ -261,11 +262,8 @@ def test_nothing_is_left_open_afterwards() -> None:
     before = threading.active_count()
     with Receiver(script) as receiver:
         assert post(receiver.url()).succeeded
-        assert hung_up.wait(5)
-    give_up = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < give_up:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+        assert hung_up.wait(PATIENCE)
+    eventually(lambda: threading.active_count() <= before)
 
 
 # What is kept of the answer
@@ -276,7 +274,6 @@ def test_an_endless_body_is_read_to_the_limit() -> None:
         exchange = post(receiver.url())
     assert exchange.succeeded
     assert (exchange.response_bytes, exchange.response_complete) == (MAX_RESPONSE_BYTES, False)
-    assert exchange.total_ms < 5000
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"302 Found\r\nLocation: http://evil.example/x?token=1"])
@@ -387,7 +384,7 @@ def test_an_end_without_a_valid_answer_is_a_reset(script: Script) -> None:
 def test_a_reset_after_the_status_line_is_still_an_answer() -> None:
     def script(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nabc")
-        time.sleep(0.2)
+        eventually(lambda: is_read(peer), interval=0.01)
         reset(peer)
 
     with Receiver(script) as receiver:
@@ -428,7 +425,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
                 waiting.connect_ex(("127.0.0.9", receiver.port))
             exchange = post(receiver.url(), resolver=answers("127.0.0.9", "127.0.0.1"))
     assert (exchange.status, exchange.peer_ip) == (200, "127.0.0.1")
-    assert exchange.connect_ms is not None and 2000 <= exchange.connect_ms <= 5000
+    assert exchange.connect_ms is not None and exchange.connect_ms >= 2000
 
 
 def test_three_addresses_are_tried() -> None:

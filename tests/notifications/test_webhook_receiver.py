@@ -6,7 +6,6 @@ import contextlib
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from django.core.management import CommandError, call_command
 from notifications.signing import new_secret
 from tests.notifications.test_local_receiver import post
 from tests.servers import CLEAN, MANAGE, ROOT, WEBHOOK_SECRET
-from tests.services.processes import ManagedProcess, eventually, free_port
+from tests.services.processes import PATIENCE, ManagedProcess, eventually, free_port
 
 
 @contextlib.contextmanager
@@ -39,10 +38,8 @@ def test_the_command_says_how_to_use_it_verifies_and_ends_with_ctrl_c(tmp_path: 
     with running(tmp_path, "--fail-first", "1", WEBHOOK_URL_SECRET=WEBHOOK_SECRET) as (process, url):
         assert [post(url, WEBHOOK_SECRET).status for _ in range(2)] == [500, 200]
         assert post(url, new_secret(), webhook_id="evt_2").status == 500
-        asked = time.monotonic()
         process.send_signal(signal.SIGINT)
-        eventually(lambda: not process.is_running(), timeout=10, interval=0.01)
-        assert time.monotonic() - asked < 5
+        eventually(lambda: not process.is_running(), interval=0.01)
         assert process.returncode == 0
     said = process.log.read_text()
     assert f"Listening on {url}, any path." in said
@@ -76,7 +73,7 @@ def test_the_command_refuses_a_taken_port_without_a_traceback(tmp_path: Path) ->
         port = str(taken.getsockname()[1])
         done = subprocess.run(
             [*MANAGE, "webhook_receiver", "--port", port], env={**CLEAN, "DATA_DIR": str(tmp_path)}, cwd=ROOT,
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
     assert done.returncode == 1
     assert f"Port {port} of 127.0.0.1 is taken." in done.stderr and "Traceback" not in done.stderr

@@ -29,6 +29,7 @@ from tasks_app.validation import NewTask
 from tests.contracts.clients import Watcher, run_in_shell
 from tests.notifications.making import EXAMPLE, made
 from tests.servers import Standalone
+from tests.services.processes import PATIENCE
 
 ACTORS = ("anonymous", "wrong scope", "expired", "revoked", "other", "viewer", "owner", "operator")
 """Nobody; a token of the owner's without the scope; one that expired; one revoked; a member; …; the owning member; …"""
@@ -373,7 +374,7 @@ def test_a_socket_opens_for_whom_the_table_says(
 
 def _opened(server: Standalone, path: str, headers: dict[str, str]) -> int:
     try:
-        with connect(server.ws_url + path, proxy=None, open_timeout=20, additional_headers=headers) as socket:
+        with connect(server.ws_url + path, proxy=None, open_timeout=PATIENCE, additional_headers=headers) as socket:
             socket.recv(timeout=1)
     except InvalidStatus as error:
         return error.response.status_code

@@ -54,7 +54,7 @@ class Crowd:
 
     def __enter__(self) -> "Crowd":
         self._process.start()
-        eventually(self.log.exists, timeout=20)
+        eventually(self.log.exists)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ import requests
 from kombu import Connection
 
 from tests.services import packages
-from tests.services.processes import ManagedProcess, ServiceFailed, eventually, free_port
+from tests.services.processes import PATIENCE, ManagedProcess, ServiceFailed, eventually, free_port
 
 CONFIGURATION = """\
 management.tcp.ip = 127.0.0.1
@@ -61,7 +61,6 @@ class RabbitMQ(ManagedProcess):
             directory=tmpdir,
             environment=environment,
             working_directory=self.directory,
-            start_seconds=120.0,
         )
 
     @property
@@ -126,7 +125,7 @@ class RabbitMQ(ManagedProcess):
             message=f"memory alarm {'on' if on else 'off'}",
         )
 
-    def rabbitmqctl(self, *arguments: str, timeout: float = 60.0) -> str:
+    def rabbitmqctl(self, *arguments: str, timeout: float = PATIENCE) -> str:
         """Run one administration command; its output. Takes about half a second."""
         finished = subprocess.run(
             [packages.program("rabbitmqctl"), "--quiet", *arguments],
@@ -155,7 +154,7 @@ class RabbitMQ(ManagedProcess):
             method,
             f"http://127.0.0.1:{self.management_port}/api/{path}",
             auth=("guest", "guest"),
-            timeout=10,
+            timeout=PATIENCE,
         )
 
     def _environment(self) -> dict[str, str]:

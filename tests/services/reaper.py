@@ -56,7 +56,7 @@ def signal_tree(root: int, number: signal.Signals) -> None:
             os.kill(process, number)
 
 
-def kill_trees(roots: Iterable[int], *, seconds: float = 10.0) -> None:
+def kill_trees(roots: Iterable[int], *, seconds: float = 60.0) -> None:
     """SIGKILL whole trees and wait until nothing of them runs: orphans and late children included."""
     seen = set(roots)
     deadline = time.monotonic() + seconds

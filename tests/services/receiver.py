@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from requests.structures import CaseInsensitiveDict
 
-from tests.services.processes import free_port
+from tests.services.processes import PATIENCE, free_port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Receiver:
         wanted: int | Callable[[Request], bool] = 1,
         *,
         where: Callable[[Request], bool] | None = None,
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
     ) -> list[Request]:
         """The requests, once at least `wanted` of them (that satisfy `where`) are there.
 

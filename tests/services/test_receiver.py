@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from tests.services.processes import PATIENCE
 from tests.services.receiver import Answer, Receiver, Request
 
 
@@ -18,7 +19,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_the_receiver_records_what_arrives(receiver: Receiver) -> None:
     sent = b"\x00\xff{}"
-    reply = requests.post(receiver.url("/hook?a=1"), data=sent, headers={"X-Mixed": "Yes"}, timeout=5)
+    reply = requests.post(receiver.url("/hook?a=1"), data=sent, headers={"X-Mixed": "Yes"}, timeout=PATIENCE)
 
     [request] = receiver.wait_for(1)
     assert reply.status_code == 200
@@ -34,13 +35,13 @@ def test_the_receiver_answers_as_told(receiver: Receiver) -> None:
     receiver.respond_in_order(500, Answer(302, headers={"Location": "/x"}), echo, Answer(drop=True))
     receiver.respond(503, delay=0.2, headers={"Retry-After": "7"}, body=b"later")
     with requests.Session() as session:
-        assert session.get(receiver.url(), timeout=5).status_code == 500
-        assert session.get(receiver.url(), timeout=5, allow_redirects=False).headers["Location"] == "/x"
-        assert session.post(receiver.url(), data=b"hello", timeout=5).content == b"hello"
+        assert session.get(receiver.url(), timeout=PATIENCE).status_code == 500
+        assert session.get(receiver.url(), timeout=PATIENCE, allow_redirects=False).headers["Location"] == "/x"
+        assert session.post(receiver.url(), data=b"hello", timeout=PATIENCE).content == b"hello"
         with pytest.raises(requests.ConnectionError):
-            session.post(receiver.url(), timeout=5)
+            session.post(receiver.url(), timeout=PATIENCE)
         started = time.monotonic()
-        last = session.get(receiver.url(), timeout=5)
+        last = session.get(receiver.url(), timeout=PATIENCE)
 
     assert (last.status_code, last.content, last.headers["Retry-After"]) == (503, b"later", "7")
     assert time.monotonic() - started >= 0.2
@@ -52,20 +53,20 @@ def test_a_stopped_receiver_drops_its_connections_and_returns_on_its_port(receiv
         waiting = pool.submit(requests.get, receiver.url(), timeout=30)
         receiver.wait_for(1)
         receiver.stop()
-        assert isinstance(waiting.exception(timeout=10), requests.ConnectionError)
+        assert isinstance(waiting.exception(timeout=PATIENCE), requests.ConnectionError)
     with pytest.raises(requests.ConnectionError):
-        requests.get(receiver.url(), timeout=5)
+        requests.get(receiver.url(), timeout=PATIENCE)
 
     receiver.respond(204)
     receiver.start()
-    assert requests.get(receiver.url(), timeout=5).status_code == 204
+    assert requests.get(receiver.url(), timeout=PATIENCE).status_code == 204
 
 
 def test_the_receiver_takes_thousands_of_requests_from_many_connections(receiver: Receiver) -> None:
     def client(number: int) -> None:
         with requests.Session() as session:
             for turn in range(50):
-                session.post(receiver.url(f"/{number}/{turn}"), data=b"x" * 300, timeout=10)
+                session.post(receiver.url(f"/{number}/{turn}"), data=b"x" * 300, timeout=PATIENCE)
 
     with ThreadPoolExecutor(40) as pool:
         list(pool.map(client, range(40)))

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.services.postgres import Postgres
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.stack import Services
 
@@ -106,7 +106,7 @@ def test_rabbitmq_keeps_a_confirmed_message_through_restart_and_kill(rabbitmq: R
     rabbitmq.start()
 
     with Connection(rabbitmq.url) as connection:
-        message = eventually(_queue("kept")(connection.default_channel).get, timeout=20)
+        message = eventually(_queue("kept")(connection.default_channel).get)
         message.ack()
     assert message.payload == {"body": "precious"}
 
@@ -144,7 +144,7 @@ def test_wipe_leaves_no_queue_and_no_exchange(rabbitmq: RabbitMQ) -> None:
     rabbitmq.wipe()
 
     assert rabbitmq.queues() == {}
-    exchanges = requests.get(f"{rabbitmq.management_url}/api/exchanges", timeout=10).json()
+    exchanges = requests.get(f"{rabbitmq.management_url}/api/exchanges", timeout=PATIENCE).json()
     assert all(exchange["name"].startswith("amq.") for exchange in exchanges if exchange["name"])
 
 

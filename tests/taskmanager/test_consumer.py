@@ -11,7 +11,7 @@ from kombu import Connection
 
 from taskmanager.celery import app
 from tests.servers import Deployment
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
@@ -44,12 +44,12 @@ def declaring(deployment: Deployment) -> Iterator[None]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 def rabbitmq(deployment: Deployment, method: str, path: str) -> requests.Response:
     url = f"{deployment.services.rabbitmq.management_url}/api/{path}"
-    return requests.request(method, url, auth=("guest", "guest"), timeout=20)
+    return requests.request(method, url, auth=("guest", "guest"), timeout=PATIENCE)
 
 
 def ties(deployment: Deployment, queue: str) -> list[str]:
@@ -65,14 +65,14 @@ def test_work_goes_on_after_the_queues_were_deleted_while_others_declared_them(d
             for queue in ("task_created", "task_completed"):
                 rabbitmq(deployment, "DELETE", f"queues/{deployment.name}/{queue}")
             task = deployment.api.submit(payload={"message": "after"})
-            assert deployment.api.wait(task["id"], timeout=20)["status"] == "DONE"
+            assert deployment.api.wait(task["id"])["status"] == "DONE"
 
 
 def test_a_consumer_begins_anew_when_its_queue_is_another(deployment: Deployment) -> None:
     [tie] = ties(deployment, "task_created")
     rabbitmq(deployment, "DELETE", f"exchanges/{deployment.name}/{tie}").raise_for_status()
-    eventually(lambda: "Queue task_created was deleted: consuming anew" in deployment.worker.printed, timeout=20)
-    eventually(lambda: ties(deployment, "task_created") == [tie], timeout=20)
+    eventually(lambda: "Queue task_created was deleted: consuming anew" in deployment.worker.printed)
+    eventually(lambda: ties(deployment, "task_created") == [tie])
 
 
 def test_a_worker_that_stops_leaves_nothing_in_rabbitmq(deployment: Deployment) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import CLEAN, ROOT, Deployment, Role, make_vhost
-from tests.services.processes import eventually, free_port
+from tests.services.processes import PATIENCE, eventually, free_port
 
 SECRETS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY", "WEBHOOK_SIGNING_KEY",
            "WEBHOOK_ENCRYPTION_KEYS", "WEBHOOK_URL_SECRET", "FLOWER_PASSWORD"}  # fmt: skip
@@ -20,7 +20,7 @@ def make_secrets(directory: Path, anonymous: str = "") -> subprocess.CompletedPr
     shutil.copy(ROOT / "deploy" / "secrets", directory / "deploy")
     environment = {**CLEAN, **({"ANONYMOUS": anonymous} if anonymous else {})}
     command = [directory / "deploy" / "secrets"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def read(path: Path) -> dict[str, str]:
@@ -84,7 +84,7 @@ def check_health(role: Role, directory: Path, **other: str) -> subprocess.Comple
     script = f"from pathlib import Path; from deploy import healthcheck; healthcheck.main(Path({str(directory)!r}))"
     environment = {**(role.environment or {}), "HOST": "0.0.0.0", **other}
     return subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True,
-                          timeout=60)  # fmt: skip
+                          timeout=PATIENCE)  # fmt: skip
 
 
 def command_line(role: Role) -> bytes:
@@ -103,7 +103,7 @@ def test_a_server_under_another_name_is_asked_by_that_name(deployment: Deploymen
     web = deployment.extra("web", ALLOWED_HOSTS=".example.org,localhost", HTTPS_ONLY="on")
     web.launch()
     try:
-        eventually(lambda: check_health(web, tmp_path).returncode == 0, timeout=60, interval=0.5)
+        eventually(lambda: check_health(web, tmp_path).returncode == 0, interval=0.5)
     finally:
         web.stop()
 
@@ -120,6 +120,6 @@ def test_a_role_that_does_not_answer_is_unhealthy(deployment: Deployment, tmp_pa
 def test_a_container_in_which_nothing_runs_yet_is_unhealthy(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"from pathlib import Path; from deploy.healthcheck import main; main(Path({str(tmp_path)!r}))"],
-        cwd=ROOT, capture_output=True, text=True, timeout=20)  # fmt: skip
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)  # fmt: skip
     assert done.returncode != 0
     assert "No role runs here yet." in done.stderr

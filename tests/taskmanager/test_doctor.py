@@ -20,7 +20,7 @@ from tasks_app import broker, pipeline, recovery
 from tasks_app.handlers import registry
 from tasks_app.models import Heartbeat, QuarantinedMessage, Task
 from tests.notifications.making import made
-from tests.services.processes import free_port
+from tests.services.processes import PATIENCE, free_port
 from tests.tasks_app.making import person, started, submitted
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -62,7 +62,7 @@ def test_tasks_that_are_unaccounted_for_are_a_problem() -> None:
     assert worst("unaccounted").level == "ok"
     long_ago = timezone.now() - timedelta(minutes=10)
     task = submitted(now=long_ago)
-    assert pipeline.publisher.flush(timeout=20)
+    assert pipeline.publisher.flush(timeout=PATIENCE)
     Task.objects.filter(pk=task.pk).update(published_at=None, updated_at=long_ago)
     assert (worst("unaccounted").level, worst("unaccounted").text) == ("problem", "1 tasks are unaccounted for.")
 
@@ -127,7 +127,7 @@ def test_a_check_that_breaks_or_hangs_is_a_finding(monkeypatch: pytest.MonkeyPat
         yield
 
     def _hanging() -> Iterator[Finding]:
-        threading.Event().wait(5)
+        threading.Event().wait(PATIENCE)
         yield Finding(check="hanging", level="ok", text="late")
 
     monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.2)

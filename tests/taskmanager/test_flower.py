@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.servers import CLEAN, MANAGE, ROOT, Deployment
-from tests.services.processes import ManagedProcess, eventually, free_port
+from tests.services.processes import PATIENCE, ManagedProcess, eventually, free_port
 
 LOGIN = ("operator", "a password: with spaces")
 
@@ -37,7 +37,7 @@ class Flower(ManagedProcess):
 
     def get(self, path: str) -> Any:
         """What the API answers to whoever logged in."""
-        answer = requests.get(self.url + path, auth=LOGIN, timeout=20)
+        answer = requests.get(self.url + path, auth=LOGIN, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -52,15 +52,15 @@ def flower(deployment: Deployment) -> Iterator[Flower]:
 @pytest.mark.parametrize("path", ["/", "/tasks", "/broker", "/api/workers", "/api/tasks"])
 def test_flower_asks_for_its_login(flower: Flower, path: str) -> None:
     url = flower.url + path
-    assert requests.get(url, timeout=20).status_code == 401
-    assert requests.get(url, auth=(LOGIN[0], "a guess"), timeout=20).status_code == 401
-    assert requests.get(url, auth=LOGIN, timeout=20).status_code == 200
+    assert requests.get(url, timeout=PATIENCE).status_code == 401
+    assert requests.get(url, auth=(LOGIN[0], "a guess"), timeout=PATIENCE).status_code == 401
+    assert requests.get(url, auth=LOGIN, timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.services
 def test_a_processed_task_appears_under_its_readable_name(flower: Flower, deployment: Deployment) -> None:
     # Workers send events only once Flower has asked them to; it says so in the list of workers it hears.
-    eventually(lambda: flower.get("/api/workers?refresh=1"), timeout=30, message="Flower sees no worker")
+    eventually(lambda: flower.get("/api/workers?refresh=1"), message="Flower sees no worker")
 
     def seen() -> bool:
         task = deployment.api.submit("For Flower", payload={"message": "seen"})
@@ -69,15 +69,15 @@ def test_a_processed_task_appears_under_its_readable_name(flower: Flower, deploy
         mine = [one for one in found if task["task_id"] in str(one["args"])]
         return any(one["name"] == "tasks_app.process_tasks" and one["state"] == "SUCCESS" for one in mine)
 
-    eventually(seen, timeout=60, interval=0.5, message="the Celery task did not appear")
+    eventually(seen, interval=0.5, message="the Celery task did not appear")
     names = {one["name"] for one in flower.get("/api/tasks?limit=1000").values()}
     assert all(name.startswith(("tasks_app.", "notifications.")) for name in names), names
 
 
 @pytest.mark.services
 def test_flower_only_looks(flower: Flower, deployment: Deployment) -> None:
-    node = eventually(lambda: next(iter(flower.get("/api/workers")), ""), timeout=30)
-    answer = requests.post(f"{flower.url}/api/worker/shutdown/{node}", auth=LOGIN, timeout=20)
+    node = eventually(lambda: next(iter(flower.get("/api/workers")), ""))
+    answer = requests.post(f"{flower.url}/api/worker/shutdown/{node}", auth=LOGIN, timeout=PATIENCE)
     assert answer.status_code == 403
     assert all(role.is_running() for role in deployment.roles)
 
@@ -101,7 +101,9 @@ def test_the_password_shows_in_no_list_of_processes_and_no_log(flower: Flower) -
 )
 def test_flower_refuses_to_start_with_a_sentence(login: dict[str, str], sentence: str, tmp_path: Path) -> None:
     environment = {**CLEAN, "DATA_DIR": str(tmp_path), **login}
-    done = subprocess.run([*MANAGE, "role", "flower"], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*MANAGE, "role", "flower"], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode != 0
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

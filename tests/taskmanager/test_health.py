@@ -10,6 +10,7 @@ from django.test import RequestFactory
 
 from taskmanager import health
 from taskmanager.health import Check
+from tests.services.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -53,7 +54,7 @@ def test_what_hangs_is_given_up_and_asked_by_one_thread_only() -> None:
 
     def hang() -> str:
         asked.append(1)
-        assert let_go.wait(20)
+        assert let_go.wait(PATIENCE)
         return "late"
 
     check = Check("slow", hang)
@@ -61,7 +62,7 @@ def test_what_hangs_is_given_up_and_asked_by_one_thread_only() -> None:
         assert "does not answer within" in check.run(deadline=time.monotonic() + 0.05)["error"]
     assert len(asked) == 1
     let_go.set()
-    assert check.run(deadline=time.monotonic() + 20)["name"] == "late"
+    assert check.run(deadline=time.monotonic() + PATIENCE)["name"] == "late"
 
 
 def test_what_failed_once_is_fine_again_when_it_answers() -> None:
@@ -74,9 +75,9 @@ def test_what_failed_once_is_fine_again_when_it_answers() -> None:
         return str(answer)
 
     check = Check("service", ask)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     assert check.run(deadline=deadline)["ok"] is False
-    assert check.run(deadline=deadline) == {"ok": True, "name": "back", "ms": pytest.approx(0, abs=20_000)}
+    assert check.run(deadline=deadline) == {"ok": True, "name": "back", "ms": pytest.approx(0, abs=PATIENCE * 1000)}
 
 
 def test_livez_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from taskmanager import sweeper
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 
 pytestmark = pytest.mark.usefixtures("committed")
 calls: list[str] = []
@@ -25,7 +25,7 @@ def afresh() -> None:
 def slow() -> None:
     calls.append("slow")
     entered.set()
-    assert let_go.wait(20)
+    assert let_go.wait(PATIENCE)
 
 
 def quick() -> None:
@@ -63,11 +63,11 @@ def test_two_at_once_share_the_work(settings: Any) -> None:
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert entered.wait(20)
+    assert entered.wait(PATIENCE)
     sweeper.sweep_once()
     assert calls == ["slow", "quick"]
     let_go.set()
-    thread.join(20)
+    thread.join(PATIENCE)
     assert calls == ["slow", "quick", "quick"]
     sweeper.sweep_once()
     assert calls.count("slow") == 2
@@ -98,7 +98,7 @@ def work_until(seen: Callable[[], bool]) -> None:
         eventually(seen)
     finally:
         timer.stop()
-        timer._thread.join(20)
+        timer._thread.join(PATIENCE)
     assert not timer._thread.is_alive()
 
 

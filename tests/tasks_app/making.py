@@ -15,6 +15,16 @@ NOW = datetime(2020, 1, 1, 12, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
 
 
+def came_to(moment: datetime | None, least: float, most: float | None = None, *, since: datetime) -> bool:
+    """Whether `moment` lies so many seconds after some instant between `since` and now, however long that was.
+
+    As what was planned meanwhile does; a second to either side is left to the database's clock.
+    """
+    assert moment is not None
+    until = datetime.now(timezone.utc)
+    return since + (least - 1) * SECOND <= moment <= until + ((least if most is None else most) + 1) * SECOND
+
+
 def person(name: str, *roles: str) -> User:
     """Somebody in these roles."""
     user = User.objects.create(username=name)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tasks_app.background import Drain, flush_all, flush_announcements
+from tests.services.processes import PATIENCE
 
 
 class Gate:
@@ -17,7 +18,7 @@ class Gate:
 
     def __call__(self, items: list[int]) -> None:
         self.entered.set()
-        assert self.opened.wait(20)
+        assert self.opened.wait(PATIENCE)
         self.batches.append(items)
 
 
@@ -26,7 +27,7 @@ def test_everything_is_handled_in_the_order_it_was_put() -> None:
     drain = Drain[int]("test", seen.extend)
     for number in range(1000):
         drain.put([number])
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert seen == list(range(1000))
 
 
@@ -34,11 +35,11 @@ def test_what_gathers_while_one_batch_is_handled_is_the_next_batch() -> None:
     gate = Gate()
     drain = Drain[int]("test", gate)
     drain.put([0])
-    assert gate.entered.wait(20)
+    assert gate.entered.wait(PATIENCE)
     for number in range(1, 100):
         drain.put([number])
     gate.opened.set()
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert gate.batches == [[0], list(range(1, 100))]
 
 
@@ -46,10 +47,10 @@ def test_above_its_capacity_the_newest_are_dropped_and_counted() -> None:
     gate = Gate()
     drain = Drain[int]("test", gate, capacity=3)
     drain.put([0])
-    assert gate.entered.wait(20)
+    assert gate.entered.wait(PATIENCE)
     drain.put(range(1, 11))
     gate.opened.set()
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert (gate.batches, drain.dropped) == ([[0], [1, 2, 3]], 7)
 
 
@@ -61,7 +62,7 @@ def test_putting_never_waits_for_handling() -> None:
     assert gate.batches == []
     assert not drain.flush(timeout=0.01)
     gate.opened.set()
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
 
 
 def test_an_exception_costs_its_own_batch_only() -> None:
@@ -74,9 +75,9 @@ def test_an_exception_costs_its_own_batch_only() -> None:
 
     drain = Drain[int]("test", handle)
     drain.put([0])
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     drain.put([1])
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert seen == [1]
 
 
@@ -99,7 +100,7 @@ def test_many_threads_may_put_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert sorted(seen) == list(range(1600))
 
 
@@ -108,17 +109,17 @@ def test_flushing_does_not_wait_for_what_is_put_later() -> None:
     drain = Drain[int]("test", gate)
     seen: list[bool] = []
     drain.put([0])
-    assert gate.entered.wait(20)
-    waiting = threading.Thread(target=lambda: seen.append(drain.flush(timeout=20)))
+    assert gate.entered.wait(PATIENCE)
+    waiting = threading.Thread(target=lambda: seen.append(drain.flush(timeout=PATIENCE)))
     waiting.start()
     again = Gate()
     drain.handle = again
     drain.put([1])
     gate.opened.set()
-    waiting.join(20)
+    waiting.join(PATIENCE)
     assert seen == [True]
     again.opened.set()
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
 
 
 def test_announcements_are_waited_for_and_other_drains_are_not() -> None:
@@ -126,12 +127,12 @@ def test_announcements_are_waited_for_and_other_drains_are_not() -> None:
     first, second = Drain[int]("announcing", announcing, announces=True), Drain[int]("other", other)
     first.put([0])
     second.put([0])
-    assert announcing.entered.wait(20)
+    assert announcing.entered.wait(PATIENCE)
     threading.Timer(0.05, announcing.opened.set).start()
-    flush_announcements(timeout=20)
+    flush_announcements(timeout=PATIENCE)
     assert (announcing.batches, other.batches) == ([[0]], [])
     other.opened.set()
-    assert second.flush(timeout=20)
+    assert second.flush(timeout=PATIENCE)
 
 
 def test_the_last_flush_of_a_process_is_bounded_whatever_hangs() -> None:
@@ -141,19 +142,19 @@ def test_the_last_flush_of_a_process_is_bounded_whatever_hangs() -> None:
     flush_all(timeout=0.05)
     assert gate.batches == []
     gate.opened.set()
-    flush_all(timeout=20)
+    flush_all(timeout=PATIENCE)
     assert gate.batches == [[0]]
 
 
 def _in_a_child(action: Callable[[], bool]) -> bool:
-    """Whether `action` returns True in a forked process within 20 s."""
+    """Whether `action` returns True in a forked process in time."""
     child = os.fork()
     if child == 0:
         try:
             os._exit(0 if action() else 1)
         except BaseException:
             os._exit(2)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -169,18 +170,18 @@ def test_a_forked_child_starts_empty_and_with_a_thread_of_its_own() -> None:
     gate = Gate()
     drain = Drain[int]("test", gate)
     drain.put([0])
-    assert gate.entered.wait(20)
+    assert gate.entered.wait(PATIENCE)
     drain.put([1, 2])
 
     def in_child() -> bool:
         gate.opened.set()
         gate.batches.clear()
         drain.put([3])
-        return drain.flush(timeout=10) and gate.batches == [[3]]
+        return drain.flush(timeout=PATIENCE) and gate.batches == [[3]]
 
     with drain._changed:
         worked = _in_a_child(in_child)
     gate.opened.set()
     assert worked
-    assert drain.flush(timeout=20)
+    assert drain.flush(timeout=PATIENCE)
     assert gate.batches == [[0], [1, 2]]

@@ -13,7 +13,7 @@ from tasks_app.models import Task, TaskStatus
 from tasks_app.signals import TaskChange
 from tasks_app.validation import NewTask
 from tasks_app.watchdog import watchdog
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.tasks_app.making import fresh, story
 
 pytestmark = pytest.mark.usefixtures("committed", "own_kinds")
@@ -166,7 +166,7 @@ def test_two_workers_with_the_same_message_share_its_riders() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert sorted(ran) == sorted(keys(tasks))
     assert set(statuses(tasks)) == {"DONE"}
 

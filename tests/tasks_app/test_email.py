@@ -16,7 +16,7 @@ from tasks_app.exceptions import InvalidTask
 from tasks_app.models import Task
 from tasks_app.validation import NewTask
 from tests.servers import CLEAN, MANAGE, ROOT, Standalone
-from tests.services.processes import free_port
+from tests.services.processes import PATIENCE, free_port
 
 NOBODY = "nobody@example.org"
 LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "It works."}
@@ -303,7 +303,7 @@ def test_a_worker_without_a_mail_server_leaves_the_task_to_others(mail: MailServ
 def test_settings_that_make_no_sense_stop_the_start(tmp_path: Any, environment: dict[str, str], named: str) -> None:
     done = subprocess.run(
         [*MANAGE, "check"], env={**CLEAN, "DATA_DIR": str(tmp_path), **environment}, cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode != 0 and named in done.stderr.splitlines()[-1]
 

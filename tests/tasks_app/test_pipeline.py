@@ -12,7 +12,7 @@ from tasks_app import broker, lifecycle, pipeline
 from tasks_app.background import Drain
 from tasks_app.models import TaskStatus
 from tasks_app.pipeline import Sender, Wakeup
-from tests.services.processes import free_port
+from tests.services.processes import PATIENCE, free_port
 from tests.tasks_app.making import fresh, submitted
 
 
@@ -122,7 +122,7 @@ def test_what_changed_meanwhile_is_not_stamped() -> None:
 
 def test_a_submitted_task_is_published_once_it_is_committed(committed: None) -> None:
     task = submitted(now=timezone.now())
-    assert pipeline.publisher.flush(timeout=20)
+    assert pipeline.publisher.flush(timeout=PATIENCE)
     assert fresh(task).published_at is not None
     assert fresh(task).status == TaskStatus.PENDING
 
@@ -148,7 +148,7 @@ def test_once_the_broker_is_back_the_same_sender_goes_on(no_broker: None, monkey
 
 def test_a_submission_commits_without_a_broker_and_waits_for_the_sweep(no_broker: None, committed: None) -> None:
     task = submitted(now=timezone.now())
-    assert pipeline.publisher.flush(timeout=20)
+    assert pipeline.publisher.flush(timeout=PATIENCE)
     assert fresh(task).published_at is None
 
 

@@ -65,7 +65,7 @@ def taken_in(count: int = 1) -> list[QuarantinedMessage]:
         found = list(QuarantinedMessage.objects.all())
         return found if len(found) >= count else []
 
-    return eventually(there, timeout=20)
+    return eventually(there)
 
 
 def about(*ids: Any) -> bytes:

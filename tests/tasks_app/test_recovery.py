@@ -13,7 +13,7 @@ from tasks_app import broker, lifecycle, pipeline, recovery
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.signals import task_recorded
 from tasks_app.validation import NewTask
-from tests.services.processes import eventually, free_port
+from tests.services.processes import PATIENCE, eventually, free_port
 from tests.tasks_app.making import NOW, SECOND, end, fresh, in_status, started, started_together, submitted
 
 pytestmark = pytest.mark.django_db
@@ -275,12 +275,12 @@ def test_a_row_that_somebody_else_holds_is_left_for_the_next_round(committed: No
         with transaction.atomic():
             Task.objects.select_for_update().get(pk=task.pk)
             held.set()
-            assert done.wait(20)
+            assert done.wait(PATIENCE)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(20)
+    assert held.wait(PATIENCE)
     try:
         assert recovery.reclaim_expired(now=NOW + 60 * SECOND) == 0
     finally:

@@ -12,7 +12,7 @@ from tasks_app.handlers import handler
 from tasks_app.handlers.base import TaskContext
 from tasks_app.models import Task
 from tasks_app.validation import NewTask
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.tasks_app.making import fresh, story
 
 pytestmark = pytest.mark.usefixtures("committed", "own_kinds", "going_on")
@@ -41,7 +41,7 @@ def running(function: Callable[[Any, TaskContext], Any], count: int = 1) -> tupl
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     return tasks, thread
 
 
@@ -53,10 +53,10 @@ def until_stopped(payload: Any, context: TaskContext) -> None:
 def test_what_ends_in_time_is_done(settings: Any) -> None:
     settings.SHUTDOWN_SECONDS = 20
     let_go = threading.Event()
-    (task,), thread = running(lambda payload, context: let_go.wait(10))
+    (task,), thread = running(lambda payload, context: let_go.wait(PATIENCE))
     shutdown.request()
     threading.Timer(0.5, let_go.set).start()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (fresh(task).status, fresh(task).attempt) == ("DONE", 1)
 
 
@@ -64,7 +64,7 @@ def test_a_handler_that_heeds_is_handed_back_with_its_attempt(settings: Any) -> 
     settings.SHUTDOWN_SECONDS = 1.0
     (task,), thread = running(until_stopped)
     shutdown.request()
-    thread.join(10)
+    thread.join(PATIENCE)
     now = fresh(task)
     assert (now.status, now.attempts_used, now.attempts_left) == ("PENDING", 0, 1)
     assert story(task)[-1] == "released"
@@ -73,37 +73,37 @@ def test_a_handler_that_heeds_is_handed_back_with_its_attempt(settings: Any) -> 
 def test_a_deaf_handler_is_handed_back_when_the_time_is_over(settings: Any) -> None:
     settings.SHUTDOWN_SECONDS, settings.GRACE_SECONDS = 1.0, 60
     let_go = threading.Event()
-    (task,), thread = running(lambda payload, context: let_go.wait(20))
+    (task,), thread = running(lambda payload, context: let_go.wait(PATIENCE))
     shutdown.request()
-    eventually(lambda: fresh(task).status == "PENDING", timeout=5)
+    eventually(lambda: fresh(task).status == "PENDING")
     assert fresh(task).attempts_used == 0
     let_go.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert fresh(task).status == "PENDING"  # fenced: what it did afterwards counts no more
 
 
 def test_riders_that_have_not_begun_are_handed_back_at_once(settings: Any) -> None:
     settings.SHUTDOWN_SECONDS = 20
     let_go = threading.Event()
-    (first, *riders), thread = running(lambda payload, context: let_go.wait(20), count=3)
+    (first, *riders), thread = running(lambda payload, context: let_go.wait(PATIENCE), count=3)
     shutdown.request()
-    eventually(lambda: all(fresh(rider).status == "PENDING" for rider in riders), timeout=5)
+    eventually(lambda: all(fresh(rider).status == "PENDING" for rider in riders))
     assert fresh(first).status == "PROCESSING"
     assert [fresh(rider).attempts_used for rider in riders] == [0, 0]
     let_go.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert fresh(first).status == "DONE"
 
 
 def test_a_cancellation_is_not_forgotten_over_a_shutdown(settings: Any) -> None:
     settings.SHUTDOWN_SECONDS = 1.0
     let_go = threading.Event()
-    (task,), thread = running(lambda payload, context: let_go.wait(20))
+    (task,), thread = running(lambda payload, context: let_go.wait(PATIENCE))
     lifecycle.cancel(task.pk, who="me")
     shutdown.request()
-    eventually(lambda: fresh(task).status == "CANCELLED", timeout=5)
+    eventually(lambda: fresh(task).status == "CANCELLED")
     let_go.set()
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def test_a_result_of_a_handler_that_saw_the_stop_is_not_taken_for_the_end(settings: Any) -> None:
@@ -115,5 +115,5 @@ def test_a_result_of_a_handler_that_saw_the_stop_is_not_taken_for_the_end(settin
 
     (task,), thread = running(half)
     shutdown.request()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (fresh(task).status, fresh(task).result) == ("PENDING", None)

@@ -12,6 +12,7 @@ from django.db import close_old_connections, connection
 from tasks_app import lifecycle, statements
 from tasks_app.models import Task, TaskStatus
 from tasks_app.validation import NewTask
+from tests.services.processes import PATIENCE
 from tests.tasks_app.making import NOW, SECOND, end, fresh, started, submitted
 
 RESULTS: list[Any] = [
@@ -107,7 +108,7 @@ def _all_at_once(count: int, work: Any) -> list[Any]:
         try:
             close_old_connections()
             connection.ensure_connection()
-            gate.wait(30)
+            gate.wait(PATIENCE)
             results[number] = work(number)
         except BaseException as error:
             errors.append(error)
@@ -118,7 +119,7 @@ def _all_at_once(count: int, work: Any) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert not errors, errors
     return results
 

@@ -16,7 +16,7 @@ from tasks_app.models import Task, TaskStatus
 from tasks_app.signals import TaskChange
 from tasks_app.validation import NewTask
 from tasks_app.watchdog import watchdog
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.tasks_app.making import fresh, story
 
 pytestmark = pytest.mark.usefixtures("committed", "own_kinds", "workers")
@@ -29,7 +29,7 @@ def workers() -> Iterator[None]:
     """Threads that run batches; each has ended when the test is over."""
     yield
     for thread in running:
-        thread.join(30)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     running.clear()
 
@@ -82,7 +82,7 @@ class Deaf:
 
     def __call__(self, payload: Any, context: TaskContext) -> str:
         self.entered.set()
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(PATIENCE)
         self.returned.set()
         return "too late"
 
@@ -93,7 +93,7 @@ class Deaf:
 def test_a_handler_that_heeds_its_deadline_is_retried_and_then_fails_with_timeout() -> None:
     seen: list[BaseException] = []
     (task,) = submit(heeding(seen), timeout=1, attempts=1)
-    work([task.pk]).join(30)
+    work([task.pk]).join(PATIENCE)
     task = fresh(task)
     assert (task.status, task.error_code, task.error_message) == ("FAILED", "timeout", "Took longer than 1 seconds.")
     assert isinstance(seen[0], AttemptSuperseded)
@@ -105,7 +105,7 @@ def test_a_handler_that_heeds_a_cancellation_ends_cancelled() -> None:
     thread = work([task.pk])
     eventually(lambda: begun(task))
     lifecycle.cancel(task.pk, who="me")
-    thread.join(30)
+    thread.join(PATIENCE)
     assert fresh(task).status == "CANCELLED"
     assert len(seen) == 1
     assert story(task) == ["submitted", "started", "cancel_requested", "stopping", "cancelled"]
@@ -118,7 +118,7 @@ def test_a_handler_whose_task_was_ended_by_hand_is_stopped_and_settles_nothing(v
     thread = work([task.pk])
     eventually(lambda: begun(task))
     getattr(lifecycle, verb)(task.pk, who="me")
-    thread.join(30)
+    thread.join(PATIENCE)
     assert len(seen) == 1
     assert [row.status for row in Task.objects.filter(pk=task.pk)] == ([] if verb == "delete" else ["DONE"])
 
@@ -130,7 +130,7 @@ def test_a_handler_that_finishes_in_spite_of_a_stop_still_does_not_outdo_a_cance
         return "finished all the same"
 
     (task,) = submit(function)
-    work([task.pk]).join(30)
+    work([task.pk]).join(PATIENCE)
     assert (fresh(task).status, fresh(task).result) == ("CANCELLED", None)
 
 
@@ -142,14 +142,14 @@ def test_a_deaf_handler_is_settled_after_the_grace_time_and_counted(settings: An
     deaf, stuck = Deaf(), watchdog.stuck
     (task,) = submit(deaf)
     work([task.pk])
-    assert deaf.entered.wait(30)
+    assert deaf.entered.wait(PATIENCE)
     lifecycle.cancel(task.pk, who="me")
     eventually(lambda: fresh(task).status == "CANCELLED")
     eventually(lambda: watchdog.stuck == stuck + 1)
     before = fresh(task).version
 
     deaf.let_go.set()
-    running[-1].join(30)
+    running[-1].join(PATIENCE)
 
     assert deaf.returned.is_set()
     assert (fresh(task).status, fresh(task).version, fresh(task).result) == ("CANCELLED", before, None)
@@ -170,13 +170,13 @@ def test_within_the_grace_time_a_deaf_handler_is_left_alone(settings: Any) -> No
     deaf = Deaf()
     (task,) = submit(deaf)
     thread = work([task.pk])
-    assert deaf.entered.wait(30)
+    assert deaf.entered.wait(PATIENCE)
     lifecycle.cancel(task.pk, who="me")
     (current,) = watchdog._batches
     eventually(lambda: current.open_attempts()[0].context.cancelled)
     assert begun(task)
     deaf.let_go.set()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert fresh(task).status == "CANCELLED"
 
 
@@ -185,7 +185,7 @@ def test_the_neighbours_of_a_deaf_handler_are_settled_or_handed_back(settings: A
     deaf = Deaf()
     tasks = submit(lambda payload, context: deaf(payload, context) if payload["n"] == 1 else "quick", count=4)
     work([task.pk for task in tasks])
-    assert deaf.entered.wait(30)
+    assert deaf.entered.wait(PATIENCE)
     lifecycle.cancel(tasks[1].pk, who="me")
     eventually(lambda: [fresh(task).status for task in tasks] == ["DONE", "CANCELLED", "PENDING", "PENDING"])
     assert [fresh(task).attempts_left for task in tasks[2:]] == [1, 1]
@@ -200,7 +200,7 @@ def test_the_leases_of_what_runs_and_what_waits_are_renewed_and_not_robbed(setti
     deaf = Deaf()
     tasks = submit(deaf, count=2)
     work([task.pk for task in tasks])
-    assert deaf.entered.wait(30)
+    assert deaf.entered.wait(PATIENCE)
     ids = [task.pk for task in tasks]
     later = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS + 1)
 
@@ -217,7 +217,7 @@ def test_an_attempt_that_was_reclaimed_is_stopped_and_its_successor_decides() ->
     eventually(lambda: begun(task))
     lifecycle.reclaim([fresh(task)], who="sweep", why="gone")
     (again,) = lifecycle.start([task.pk], worker="another")
-    thread.join(30)
+    thread.join(PATIENCE)
     assert len(seen) == 1
     assert (fresh(task).status, fresh(task).attempt, fresh(task).worker) == ("PROCESSING", again.attempt, "another")
 
@@ -233,7 +233,7 @@ def test_progress_reaches_the_database_while_the_handler_says_nothing_more() -> 
         eventually(lambda: (fresh(key).progress, fresh(key).message) == (42, "on the way"))
 
     (task,) = submit(function)
-    work([task.pk]).join(30)
+    work([task.pk]).join(PATIENCE)
     assert fresh(task).status == "DONE"
     assert story(task) == ["submitted", "started", "log", "succeeded"]
 
@@ -246,7 +246,7 @@ def test_progress_is_written_at_most_twice_a_second(changed: list[TaskChange], m
             context.progress(percent)
 
     (task,) = submit(function)
-    work([task.pk]).join(30)
+    work([task.pk]).join(PATIENCE)
     assert fresh(task).status == "DONE"
     assert [change for change in changed if change.what == "progress"] == []
 
@@ -264,6 +264,6 @@ def test_a_superseded_attempt_is_told_so_by_its_next_report(monkeypatch: pytest.
             raise
 
     (task,) = submit(function)
-    work([task.pk]).join(30)
+    work([task.pk]).join(PATIENCE)
     assert [str(error) for error in told] == ["lost"]
     assert fresh(task).status == "DONE"

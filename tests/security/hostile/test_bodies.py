@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.security.hostile.world import World, refused
+from tests.services.processes import PATIENCE
 
 ADDRESSES = {
     "create": ("POST", "/api/v1/tasks"),
@@ -104,7 +105,7 @@ def test_a_charset_changes_nothing(world: World, charset: str) -> None:
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_body_that_is_too_large_is_refused(world: World, name: str) -> None:
     body = b'{"title": "x", "description": "' + b"x" * 1_048_577 + b'"}'
-    refused(world.call(*_path(world, name), data=body, timeout=60), 413, "too_large")
+    refused(world.call(*_path(world, name), data=body, timeout=PATIENCE), 413, "too_large")
 
 
 def test_a_body_without_an_end_is_cut(world: World) -> None:
@@ -113,7 +114,7 @@ def test_a_body_without_an_end_is_cut(world: World) -> None:
         for _ in range(300):
             yield b"x" * 8192
 
-    refused(world.call("POST", "/api/v1/tasks", data=pieces(), timeout=60), 413, "too_large")
+    refused(world.call("POST", "/api/v1/tasks", data=pieces(), timeout=PATIENCE), 413, "too_large")
 
 
 KIND = "Content-Type: application/json"

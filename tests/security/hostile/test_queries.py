@@ -2,8 +2,9 @@
 
 import base64
 import json
-import time
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,10 +53,12 @@ def test_a_list_that_cannot_be_is_refused_by_name(world: World, name: str, value
     assert len(json.dumps(body)) < 3000
 
 
+MARK = Path(tempfile.mkdtemp(prefix="taskmanager-hostile-")) / "touched"
 SQL = [
     "' OR 1=1--", "' OR ''='", '" OR ""="', "'; DROP TABLE tasks_app_task; --", "abc') OR 1=1 --", "abc%' OR '1'='1",
     "' UNION SELECT password FROM auth_user--", "1; SELECT pg_sleep(9)", "abc' AND (SELECT randomblob(1000000000))--",
-    "%%%", "___", "abc\\", "\\\\\\", "%s%s%s", "{0.__class__}", "{{7*7}}", "{% debug %}", "$(sleep 9)", "`sleep 9`", "../../etc",
+    "%%%", "___", "abc\\", "\\\\\\", "%s%s%s", "{0.__class__}", "{{7*7}}", "{% debug %}",
+    f"$(touch {MARK})", f"`touch {MARK}`", "../../etc",
     "ＯＲ 1＝1", "ﬃﬃﬃ", "İİİ", "\u202eabc", "abc\r\nX-Injected: yes",
 ]  # fmt: skip
 
@@ -63,12 +66,11 @@ SQL = [
 @pytest.mark.parametrize("parameter", ["q", "tag", "kind"])
 @pytest.mark.parametrize("text", SQL, ids=ascii)
 def test_what_is_no_word_of_ours_finds_nothing(world: World, parameter: str, text: str) -> None:
-    """A placeholder of the database's takes it as it is: it neither matches all rows nor takes its time."""
-    started = time.monotonic()
+    """A placeholder of the database's takes it as it is: it neither matches rows nor is it carried out."""
     answer = world.call("GET", TASKS, params={parameter: text})
     assert (answer.status_code, answer.json()["tasks"]) == (200, [])
-    assert time.monotonic() - started < 5
     assert "X-Injected" not in answer.headers
+    assert not MARK.exists()
 
 
 @pytest.mark.parametrize("text", [SECRET, f"{SECRET} title", "title", SECRET.lower()])

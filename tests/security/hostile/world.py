@@ -10,6 +10,7 @@ import requests
 
 from tests.contracts.clients import JSON, LATER, Server, logs, run_in_shell
 from tests.servers import Api
+from tests.services.processes import PATIENCE
 
 SECRET = "BOBS-SECRET"
 """Stands in everything of bob's that has a text."""
@@ -79,7 +80,7 @@ class World:
             options.get("headers", {})
         )
         answer = self._browser.request(
-            method, self.server.url + path, allow_redirects=False, **{"timeout": 20, **options}
+            method, self.server.url + path, allow_redirects=False, **{"timeout": PATIENCE, **options}
         )
         return self._checked(answer, who)
 
@@ -91,7 +92,7 @@ class World:
         assert "Traceback" not in answer.text and "tasks_app/" not in answer.headers.get("Location", "")
         return answer
 
-    def raw(self, data: bytes, *, cut: bool = False, timeout: float = 10) -> tuple[int, bytes]:
+    def raw(self, data: bytes, *, cut: bool = False, timeout: float = PATIENCE) -> tuple[int, bytes]:
         """Sends bytes as they are and reads until the server closes, or a whole answer is there: status and all bytes.
 
         0: closed without an answer. `cut` ends our half of the connection.
@@ -140,7 +141,7 @@ class World:
         """It answers, and its log since the start knows neither a traceback nor an error of ours."""
         with requests.Session() as session:
             session.trust_env = False
-            assert session.get(f"{self.server.url}/healthz", timeout=20).status_code == 200
+            assert session.get(f"{self.server.url}/healthz", timeout=PATIENCE).status_code == 200
         printed = logs(self.server)[self._log_start :]
         self._log_start += len(printed)
         for word in ("Traceback", "Internal Server Error", "Exception inside application", " 500 "):

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from tests import fuzz
 from tests.servers import Deployment
+from tests.services.processes import PATIENCE
 from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
@@ -49,7 +50,9 @@ def test_one_key_with_two_bodies_at_once_makes_one_task(deployment: Deployment) 
     def post(number: int) -> None:
         start.wait()
         body = {"title": f"Body {number % 2} {key}"}
-        answers.append(deployment.api.call("POST", "/tasks", json=body, headers={"Idempotency-Key": key}, timeout=60))
+        answers.append(
+            deployment.api.call("POST", "/tasks", json=body, headers={"Idempotency-Key": key}, timeout=PATIENCE)
+        )
 
     threads = [threading.Thread(target=post, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -62,14 +65,14 @@ def test_one_key_with_two_bodies_at_once_makes_one_task(deployment: Deployment) 
 
 def test_a_thousand_tasks_are_accepted_together(deployment: Deployment) -> None:
     body = {"tasks": [{"title": f"No. {number}"} for number in range(1000)]}
-    answer = deployment.api.call("POST", "/api/v1/tasks/batch", json=body, timeout=60)
+    answer = deployment.api.call("POST", "/api/v1/tasks/batch", json=body, timeout=PATIENCE)
     assert answer.status_code == 201
     assert [task["title"] for task in answer.json()["tasks"]] == [task["title"] for task in body["tasks"]]
 
 
 def test_a_waiting_request_is_answered_when_the_worker_is_done(deployment: Deployment) -> None:
     made = deployment.api.submit(payload={"message": "x", "seconds": 1})
-    answer = deployment.api.call("GET", f"/api/v1/tasks/{made['id']}?wait=30", timeout=60)
+    answer = deployment.api.call("GET", f"/api/v1/tasks/{made['id']}?wait=30", timeout=PATIENCE)
     assert answer.json()["status"] == "DONE"
 
 
