@@ -26,6 +26,8 @@ def main() -> int:
             file=sys.stderr,
         )
         began = time.monotonic()
+        for remark in verdict.slow:
+            print(f"    slow: {remark}", flush=True)
         for problem in verdict.problems:
             print(f"    {problem}", flush=True)
         held, failed = held + (not verdict.problems), failed + bool(verdict.problems)

@@ -74,7 +74,7 @@ def many_sweeps(stage: Deployed) -> None:
         for sweep in sweeps:
             sweep.launch()
         for sweep in sweeps:
-            eventually(lambda sweep=sweep: "sweeping" in sweep.log_tail(), timeout=30)  # type: ignore[misc]
+            eventually(lambda sweep=sweep: "sweeping" in sweep.log_tail())  # type: ignore[misc]
         stage.kill(stage.deployment.worker)
         stage.pause(8)
         for sweep in sweeps:

@@ -61,7 +61,7 @@ def worker_quit(stage: Deployed) -> None:
 def child_killed(stage: Deployed, *, times: int = 20) -> None:
     """A process of the pool, again and again, whichever it is."""
     for _ in range(times):
-        children = eventually(stage.children, timeout=30, message="the worker has no children")
+        children = eventually(stage.children, message="the worker has no children")
         with contextlib.suppress(ProcessLookupError):
             os.kill(stage.random.choice(children), signal.SIGKILL)
         stage.pause(0.5)
@@ -109,7 +109,7 @@ def child_frozen(stage: Deployed) -> None:
     for _ in range(4):
         stage.load.submit({"payload": {"message": "held", "seconds": 3}}, sort="long")
     stage.pause(1)
-    frozen = stage.random.sample(eventually(stage.children, timeout=20), 2)
+    frozen = stage.random.sample(eventually(stage.children), 2)
     for child in frozen:
         os.kill(child, signal.SIGSTOP)
     stage.pause(LEASE_SECONDS + 3)
@@ -127,7 +127,7 @@ def poison(stage: Deployed) -> None:
     def dead() -> bool:
         return not stage.rows("SELECT 1 FROM tasks_app_task WHERE kind = 'chaos_poison' AND finished_at IS NULL")
 
-    eventually(dead, timeout=3 * (LEASE_SECONDS + 15), interval=0.5, message="the poison lives on")
+    eventually(dead, interval=0.5, message="the poison lives on")
     ends = "SELECT DISTINCT error_code, attempt - attempts_uncounted FROM tasks_app_task WHERE kind = 'chaos_poison'"
     attempts = stage.rows(ends)
     assert attempts == [("worker_lost", 3)], attempts
@@ -174,7 +174,7 @@ def _assert_jumped(role: Role, seconds: int) -> None:
         shown = datetime.strptime(lines[-1][:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
         return abs(shown - datetime.now(timezone.utc) - timedelta(seconds=seconds)) < timedelta(seconds=30)
 
-    eventually(jumped, timeout=20, interval=0.2, message="the clock did not jump, or the worker does nothing")
+    eventually(jumped, interval=0.2, message="the clock did not jump, or the worker does nothing")
 
 
 def clock_ahead(stage: Deployed) -> None:

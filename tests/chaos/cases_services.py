@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.chaos.run import Case
 from tests.chaos.stage import Deployed, Proxied
 from tests.servers import make_vhost
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 
 AWAY_SECONDS = 4
 SILENT_SECONDS = 12
@@ -94,7 +94,7 @@ def consumer_timed_out(stage: Deployed) -> None:
         stage.kill(worker)  # channels take both settings when they are opened
         for _ in range(2):
             stage.load.submit({"payload": {"message": "long", "seconds": 12}}, sort="long")
-        eventually(lambda: "timed out" in rabbitmq.log_tail(4000), timeout=30, interval=0.5, message="no time-out")
+        eventually(lambda: "timed out" in rabbitmq.log_tail(4000), interval=0.5, message="no time-out")
         stage.pause(4)
     finally:
         rabbitmq.rabbitmqctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000), "
@@ -135,14 +135,14 @@ def redis_restarted(stage: Deployed) -> None:
         stage.services.redis.start()
         stage.pause(3)
         task = stage.load.submit({"payload": {"message": "seen?"}}, sort="short")
-        last = time.monotonic() + 40
+        last = time.monotonic() + PATIENCE
         deaf = [socket for socket in sockets if not _hears(socket, str(task), last=last)]
         assert not deaf, f"{len(deaf)} of {len(sockets)} sockets did not hear of a task after the restart"
 
 
 def _socket(stage: Deployed, *, max_queue: int | None = None) -> ClientConnection:
     """It takes whatever comes, in a thread of its own; with `max_queue`, it stops reading after so many frames."""
-    return connect(f"{stage.deployment.ws_url}/ws", proxy=None, open_timeout=20, max_queue=max_queue)
+    return connect(f"{stage.deployment.ws_url}/ws", proxy=None, open_timeout=PATIENCE, max_queue=max_queue)
 
 
 def _hears(socket: ClientConnection, task_id: str, *, last: float) -> bool:
@@ -170,7 +170,7 @@ def _cut(name: str) -> Callable[[Proxied], None]:
 
 def _manage(stage: Deployed, method: str, path: str) -> None:
     url = f"{stage.services.rabbitmq.management_url}/api/{path}"
-    requests.request(method, url, auth=("guest", "guest"), timeout=20).raise_for_status()
+    requests.request(method, url, auth=("guest", "guest"), timeout=PATIENCE).raise_for_status()
 
 
 CASES = {

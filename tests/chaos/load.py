@@ -12,13 +12,12 @@ from typing import Any
 
 import requests
 
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 
 ENOUGH = 300
 PACE = 16.0
 """Tasks a second, over all clients: not more than the machine can do, or the wait would hide the fault."""
 CLIENTS = 6
-PATIENCE_SECONDS = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,25 +86,25 @@ class Load:
         """Returns when so many are accepted: work is then going on."""
         for thread in self._threads:
             thread.start()
-        eventually(lambda: len(self.accepted) >= until, timeout=60, message="the load did not begin")
+        eventually(lambda: len(self.accepted) >= until, message="the load did not begin")
 
     def finish(self) -> None:
         """Waits for what is still wanted."""
         self._enough.set()
         for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
+            thread.join(2 * PATIENCE)
         assert not any(thread.is_alive() for thread in self._threads), "a client of the load hangs"
         assert len(self.accepted) >= ENOUGH, f"only {len(self.accepted)} tasks were accepted: {dict(self.refused)}"
 
     def submit(self, body: dict[str, Any], *, sort: str) -> uuid.UUID:
         """One more task, accepted like the others."""
         with requests.Session() as session:
-            found = self._insist(session, Order(sort=sort, body=body), until=time.monotonic() + 60)
+            found = self._insist(session, Order(sort=sort, body=body), until=time.monotonic() + PATIENCE)
         assert found is not None, f"not accepted: {dict(self.refused)}"
         return found
 
     def _client(self) -> None:
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        give_up = time.monotonic() + 2 * PATIENCE
         cancels: list[tuple[float, uuid.UUID]] = []
         with requests.Session() as session:
             session.trust_env = False

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 
-from tests.services.processes import free_port
+from tests.services.processes import PATIENCE, free_port
 
 
 class Proxy:
@@ -21,12 +21,12 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
-        assert self._listening.wait(10), f"the proxy before port {self.target} does not listen"
+        assert self._listening.wait(PATIENCE), f"the proxy before port {self.target} does not listen"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.cancel)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
     def silence(self) -> None:
         """From now on nothing passes. What is sent meanwhile is held, as by a network that loses packets."""

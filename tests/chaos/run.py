@@ -18,11 +18,11 @@ class Case:
     fault: Callable[[Any], None]
     stage: type[Stage] = Deployed
     within: float = WITHIN_SECONDS
-    """Seconds from the end of the fault to the end of all tasks."""
+    """Seconds from the end of the fault to the end of all tasks; more is reported as slow."""
     alone: bool = False
     """Leaves its stage in a state that no other case should find."""
     post_within: float | None = None
-    """Seconds in which each POST that was accepted was answered."""
+    """Seconds in which each POST that was accepted was answered; more is reported as slow."""
 
 
 def run(case: Case, name: str, stage: Stage, *, seed: int) -> Verdict:
@@ -48,7 +48,7 @@ def run(case: Case, name: str, stage: Stage, *, seed: int) -> Verdict:
         problems.append(f"no verdict: {type(error).__name__}: {str(error)[:300]}")
     verdict.problems[:0] = problems
     if case.post_within and load.slowest_seconds > case.post_within:
-        verdict.problems.append(f"a POST took {load.slowest_seconds:.1f} s")
+        verdict.slow.append(f"a POST took {load.slowest_seconds:.1f} s, more than {case.post_within:g}")
     return verdict
 
 

@@ -20,7 +20,7 @@ from tests.chaos.load import Load
 from tests.chaos.proxy import Proxy
 from tests.chaos.supervisor import Supervisor
 from tests.servers import Api, Deployment, Role, Standalone, told
-from tests.services.processes import ManagedProcess, eventually, remove_with_this_process
+from tests.services.processes import PATIENCE, ManagedProcess, eventually, remove_with_this_process
 from tests.services.stack import Services
 
 LEASE_SECONDS = 6
@@ -96,10 +96,10 @@ class Deployed(Stage):
         """Sends a signal, and waits until the supervisor has noticed that the process ended."""
         restarts = self.supervisor.restarts
         role.send_signal(number)
-        eventually(lambda: self.supervisor.restarts > restarts, timeout=40, message=f"{role.name} did not end")
+        eventually(lambda: self.supervisor.restarts > restarts, message=f"{role.name} did not end")
 
     def wait_until_back(self, role: Role) -> None:
-        eventually(lambda: role.is_running() and role.is_ready(), timeout=60, message=f"{role.name} did not come back")
+        eventually(lambda: role.is_running() and role.is_ready(), message=f"{role.name} did not come back")
 
     def children(self, role: Role | None = None) -> list[int]:
         """Direct children of a role's main process, by default of the worker's: its pool."""
@@ -152,7 +152,7 @@ class Embedded(Stage):
         restarts = self.supervisor.restarts
         self.server.send_signal(signal.SIGKILL)
         eventually(lambda: self.supervisor.restarts > restarts)
-        eventually(lambda: self.server.is_running() and self.server.is_ready(), timeout=60)
+        eventually(lambda: self.server.is_running() and self.server.is_ready())
 
 
 class Small(Embedded):
@@ -190,7 +190,7 @@ class Small(Embedded):
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         # SQLite resolves symbolic links itself, and would leave the namespace on the way.
         asked = subprocess.run([*self._inside, sys.executable, "-c", READING, str(self.database), query],
-                               capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+                               capture_output=True, text=True, timeout=PATIENCE, check=False)  # fmt: skip
         if asked.returncode:
             raise RuntimeError(f"cannot read the database: {asked.stderr}")
         return [tuple(row) for row in json.loads(asked.stdout)]

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
-from tests.services.processes import ManagedProcess
+from tests.services.processes import PATIENCE, ManagedProcess
 
 
 class Supervisor:
@@ -44,4 +44,4 @@ class Supervisor:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(20)
+        self._thread.join(PATIENCE)

@@ -29,5 +29,7 @@ def test_nothing_is_lost(name: str, request: pytest.FixtureRequest) -> None:
     case = EVERY[name]
     stage = request.getfixturevalue("embedded" if case.stage is Embedded else "deployed")
     verdict = run(case, name, stage, seed=SEED)
+    print(*verdict.slow, sep="\n")  # how long it takes is for `make chaos` to say, on a machine that does nothing else
     assert verdict.problems == []
+    assert (verdict.lost, verdict.settled_twice, verdict.webhooks_missing) == (0, 0, 0)
     assert verdict.accepted == verdict.terminal >= 300
