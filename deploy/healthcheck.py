@@ -20,7 +20,7 @@ def main(processes: Path = Path("/proc")) -> None:
             return _get(_port("FLOWER_PORT", 5555), os.environ.get("FLOWER_URL_PREFIX", "").strip("/"), "healthcheck")
         if "celery" in arguments and "worker" in arguments:
             return _ping(arguments[arguments.index("-n") + 1].replace("%h", socket.gethostname()))
-        if {"granian", "daphne", "standalone"}.intersection(arguments):
+        if {"granian", "taskmanager.daphne", "standalone"}.intersection(arguments):
             return _get(_port("PORT", _port("API_PORT", 8000)), "livez")
     sys.exit("No role runs here yet.")
 

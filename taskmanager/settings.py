@@ -248,6 +248,8 @@ SPECTACULAR_SETTINGS = {
 API_RATE = env.integer("API_RATE", default=60_000, minimum=0, maximum=10_000_000)  # a minute and token; 0: no limit
 LOGIN_RATE = env.integer("LOGIN_RATE", default=10, minimum=0, maximum=100_000)  # failures a minute; 0: no limit
 WEB_THREADS = env.integer("WEB_THREADS", default=4, minimum=1, maximum=1000)
+REQUEST_SECONDS = env.integer("REQUEST_SECONDS", default=30, minimum=1, maximum=60)
+"""A request's head, and then its body, must have arrived within it; and each 64 KiB of an answer must have left."""
 LONG_POLLS = env.integer("LONG_POLLS", default=WEB_THREADS // 2, minimum=0, maximum=1000)  # of each process
 
 # ---- Celery: queues are declared in taskmanager/celery.py -----------------------------------------------------------

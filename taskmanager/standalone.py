@@ -11,7 +11,6 @@ import secrets
 import socket
 import threading
 import time
-from functools import partial
 from typing import IO, Any
 
 from celery.worker import WorkController
@@ -21,7 +20,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from notifications import recovery as webhook_recovery
-from taskmanager import sweeper
+from taskmanager import startup, sweeper
 from taskmanager.celery import app
 from tasks_app import clock, recovery, shutdown
 from tasks_app.background import flush_all
@@ -47,6 +46,7 @@ def run(*, threads: int) -> None:
             "standalone has broker and live updates inside, but RABBITMQ_URL or REDIS_URL is set. Unset them, or run the "
             "production roles instead: manage.py role web, live, worker, notifier (README, In production)."
         )
+    startup.raise_file_limit()
     lock = _lock_data()
     _try_port()
     print(f"Preparing {settings.DATA_DIR} …", flush=True)
@@ -135,20 +135,17 @@ def _worker(queue: str, threads: int) -> threading.Thread:
 
 
 def _serve(*, password: str) -> None:
-    from daphne import http_protocol
     from daphne.endpoints import build_endpoint_description_strings
-    from daphne.server import Server
     from twisted.internet import reactor
 
     from taskmanager.asgi import application
+    from taskmanager.daphne import Server
 
     def stop_workers(*_: object) -> None:
         shutdown.request()
         # Setting worker.state.should_stop costs two seconds each time: the consumer sleeps. A message wakes it.
         app.control.shutdown(destination=[f"{queue}@standalone" for queue in QUEUES])
 
-    # Twisted would read forms before Django does, and answer a broken one with an empty page.
-    http_protocol.WebRequest = partial(http_protocol.WebRequest, parsePOSTFormSubmission=False)
     trigger: Any = reactor  # its types do not know the method
     trigger.addSystemEventTrigger("before", "shutdown", stop_workers)
     Server(

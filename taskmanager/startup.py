@@ -1,6 +1,7 @@
-"""Waits for the services that a role needs instead of dying, and declares every queue."""
+"""What a role does before it serves: waits for its services instead of dying, declares every queue, raises its limits."""
 
 import logging
+import resource
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from notifications import topic
 from tasks_app import broker
 
 logger = logging.getLogger(__name__)
+
+MAX_FILES = 65_536
 
 
 class ServiceUnavailable(Exception):
@@ -38,6 +41,14 @@ def wait_for_broker() -> None:
 
     attempts, backoff = settings.RABBITMQ_CONNECT_ATTEMPTS, settings.RABBITMQ_CONNECT_BACKOFF
     _insist(declare, "RABBITMQ_URL", attempts=attempts, backoff=backoff)
+
+
+def raise_file_limit() -> None:
+    """As many open files as the system allows: each client's connection is one, and many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _insist(action: Callable[[], None], name: str, *, attempts: int, backoff: float) -> None:

@@ -11,8 +11,8 @@ from django.utils.decorators import sync_only_middleware
 from tasks_app.api import errors
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-MOST_DISCARDED = 67_108_864
-PIECE = 65_536
+MAX_DISCARDED_BYTES = 67_108_864
+PIECE_BYTES = 65_536
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -53,7 +53,7 @@ def _read(request: HttpRequest, *, chunked: bool) -> None:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body = stream.read(limit + 1)  # one more than allowed: whoever parses it says 413
     discarded = 0
-    while len(body) > limit and discarded < MOST_DISCARDED and (piece := stream.read(PIECE)):
+    while len(body) > limit and discarded < MAX_DISCARDED_BYTES and (piece := stream.read(PIECE_BYTES)):
         discarded += len(piece)
     request._body = body  # where HttpRequest.body and DRF look
     request._read_started = True  # type: ignore[attr-defined]

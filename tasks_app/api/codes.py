@@ -31,6 +31,7 @@ CODES = {
     "not_found": Code(404, "There is nothing here, or nothing that you may see", "Check the address"),
     "method_not_allowed": Code(405, "This address knows other methods; Allow names them", "Use one of them"),
     "not_acceptable": Code(406, "This answer has no such form", "Accept application/json"),
+    "too_slow": Code(408, "The body did not arrive within REQUEST_SECONDS", "Send it again, faster or in parts"),
     "wrong_status": Code(409, "The task's status does not allow this", "Read the task again"),
     "test_needed": Code(409, "A disabled endpoint needs a test that was taken", "Send a test, or `force`"),
     "new_host": Code(409, "Another host must not get the stored headers", "Send `headers` anew, or `new_host`"),
@@ -46,5 +47,6 @@ CODES = {
     "unsupported_media_type": Code(415, "The body is not application/json", "Send that Content-Type"),
     "throttled": Code(429, "Too many requests, or too many failed logins", "Wait for Retry-After seconds"),
     "server_error": Code(500, "Something went wrong on our side; it is in the log", "Report `request_id`"),
+    "busy": Code(503, "Too many large requests arrive at the same time", "Wait for Retry-After, then repeat"),
     "unavailable": Code(503, "The database does not answer; nothing was changed", "Wait for Retry-After, then repeat"),
 }

@@ -127,6 +127,24 @@ def too_large(request: HttpRequest) -> HttpResponse:
     return _answer(request, 413, "too_large", detail)
 
 
+def body_too_large() -> HttpResponse:
+    """413, said by a server before it has read the body."""
+    detail = f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes. Nothing was changed."
+    return problem(413, code="too_large", detail=detail)
+
+
+def body_too_slow(*, seconds: float) -> HttpResponse:
+    """408: the body did not arrive."""
+    detail = f"The body did not arrive within {seconds:g} s (REQUEST_SECONDS). Nothing was changed."
+    return problem(408, code="too_slow", detail=detail)
+
+
+def too_busy() -> HttpResponse:
+    """503: too many large bodies are on their way at the same time."""
+    detail = "Too many large requests arrive at the same time. Nothing was changed; try again."
+    return problem(503, code="busy", detail=detail, headers={"Retry-After": "2"})
+
+
 def method_not_allowed(request: HttpRequest, *, allowed: str) -> HttpResponse:
     """405, for views of Django's own, which answer with an empty body."""
     answer = _answer(request, 405, "method_not_allowed", f"Method {request.method} is not allowed. Allowed: {allowed}.")

@@ -38,11 +38,12 @@ def commands() -> dict[str, list[str]]:
     address = [settings.HOST, str(settings.PORT)]
     one = secrets.token_hex(3)  # two of a kind on one host must not share a name: RabbitMQ locks one of them out
     return {
-        "web": ["granian", "--interface", "wsgi", "--host", address[0], "--port", address[1], "--workers",
-                os.environ.get("WEB_WORKERS", "2"), "--blocking-threads", os.environ.get("WEB_THREADS", "4"),
-                "--backpressure", "512", "--no-ws", "--respawn-failed-workers", "taskmanager.wsgi:application"],
-        "live": ["daphne", "--bind", address[0], "--port", address[1], "--ping-interval", "10", "--ping-timeout", "20",
-                 "--no-server-name", "taskmanager.asgi:application"],
+        "web": ["granian", "--interface", "asginl", "--host", address[0], "--port", address[1], "--workers",
+                os.environ.get("WEB_WORKERS", "2"), "--http", "1", "--no-ws", "--http1-header-read-timeout",
+                str(settings.REQUEST_SECONDS * 1000), "--backpressure", "4096", "--respawn-failed-workers",
+                "taskmanager.web:application"],
+        "live": ["taskmanager.daphne", "--bind", address[0], "--port", address[1], "--ping-interval", "10",
+                 "--ping-timeout", "20", "--no-server-name", "taskmanager.asgi:application"],
         "worker": [*_CELERY, "--pool", "prefork", "-Q", "task_created", "-O", "fair", "-n", f"worker-{one}@%h"],
         "notifier": [*_CELERY, "--pool", "threads", "-Q", "task_completed", "-n", f"notifier-{one}@%h"],
     }  # fmt: skip
@@ -97,6 +98,8 @@ class Command(BaseCommand):
                 startup.wait_for_broker()
         except startup.ServiceUnavailable as error:
             raise CommandError(str(error)) from error
+        if name in ("web", "live"):  # not for a worker: its children close every number up to the limit
+            startup.raise_file_limit()
         program, *arguments = [*chosen, *options]
         os.environ["ROLE"] = name
         # -m: the same Python, whatever PATH says.
