@@ -14,12 +14,11 @@ import requests
 from tests.chaos.proxy import Proxy
 from tests.servers import Deployment, told
 from tests.services.postgres import Postgres
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
-PATIENT = 120
 LEASE_SECONDS = 4
 ADMIN = {"username": "admin", "password": "a long one for tests"}
 MAKE_ADMIN = f"from django.contrib.auth.models import User; User.objects.create_superuser(**{ADMIN})"
@@ -61,9 +60,9 @@ class Stage:
 
     def works(self) -> None:
         """A task comes through all roles."""
-        task_id = eventually(self._accepted, timeout=PATIENT)
-        assert self.system.api.wait(task_id, timeout=PATIENT)["status"] == "DONE"
-        eventually(lambda: any(task_id.encode() in request.body for request in self.receiver.requests), timeout=PATIENT)
+        task_id = eventually(self._accepted)
+        assert self.system.api.wait(task_id)["status"] == "DONE"
+        eventually(lambda: any(task_id.encode() in request.body for request in self.receiver.requests))
 
     def _accepted(self) -> str:
         answer = self.system.api.call("POST", "/tasks", json={"title": "Does it work?"})
@@ -104,15 +103,15 @@ def test_it_is_503_and_health_and_doctor_say_why_and_then_all_goes_on(stage: Sta
     api, server = stage.system.api, stage.address.server
     server.set_read_only(True)
     try:
-        (refused,) = eventually(lambda: refusal(stage), timeout=PATIENT)
+        (refused,) = eventually(lambda: refusal(stage))
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2"), refused.text
         assert refused.json()["code"] == "unavailable" and "cannot write" in refused.json()["detail"]
         assert api.call("GET", "/api/v1/tasks").status_code == 200  # who only reads is not concerned
         for path in ("/login/", "/admin/login/"):  # Django's own views, which write a session
             with requests.Session() as browser:
-                browser.get(stage.system.url + path, timeout=20)
+                browser.get(stage.system.url + path, timeout=PATIENCE)
                 form = {**ADMIN, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-                answer = browser.post(stage.system.url + path, data=form, timeout=20)
+                answer = browser.post(stage.system.url + path, data=form, timeout=PATIENCE)
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), answer.text
         status, database = stage.health()
         assert (status, database["ok"]) == (503, False) and "cannot write" in database["error"], database
@@ -130,15 +129,15 @@ def test_what_ran_meanwhile_is_settled_and_not_run_again(stage: Stage) -> None:
     """The lease runs out long before the database writes again."""
     api, server = stage.system.api, stage.address.server
     task_id = api.submit("Runs", payload={"message": "done meanwhile", "seconds": 2})["task_id"]
-    api.wait(task_id, status="PROCESSING", timeout=PATIENT)
+    api.wait(task_id, status="PROCESSING")
     server.set_read_only(True)
     try:
-        eventually(lambda: "Waiting for the database" in stage.system.worker.printed, timeout=PATIENT)
+        eventually(lambda: "Waiting for the database" in stage.system.worker.printed)
         expired = f"SELECT 1 FROM tasks_app_task WHERE id = '{task_id}' AND lease_expires_at < now()"
-        eventually(lambda: stage.rows(expired), timeout=PATIENT)
+        eventually(lambda: stage.rows(expired))
     finally:
         server.set_read_only(False)
-    assert api.wait(task_id, timeout=PATIENT)["status"] == "DONE"
+    assert api.wait(task_id)["status"] == "DONE"
     events = stage.rows(f"SELECT what FROM tasks_app_taskevent WHERE task_id = '{task_id}' ORDER BY id")
     assert stage.rows(f"SELECT attempt FROM tasks_app_task WHERE id = '{task_id}'") == [(1,)], events
 
@@ -166,6 +165,6 @@ def test_every_role_moves_to_the_server_that_took_over(stage: Stage) -> None:
         assert {"taskmanager web", "taskmanager worker", "taskmanager notifier"} <= found, found
         return True
 
-    eventually(all_are_there, timeout=PATIENT)
+    eventually(all_are_there)
     for role in (stage.system.worker, stage.system.notifier):
         assert "Traceback" not in role.printed, role.printed

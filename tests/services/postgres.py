@@ -35,6 +35,8 @@ class Postgres(ManagedProcess):
         self.port = free_port()
         self.directory = _directory_for(user, tmpdir)
         self.data = self.directory / "data"
+        self.has_migrated = False
+        """Whether a database with our tables is kept for copies: see tests/servers.py."""
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
