@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def operator() -> Iterator[Client]:
     """A member of staff with the role operator, and nothing more."""
-    user = User.objects.create_user("olivia", password="x", is_staff=True)
+    user = User.objects.create_user("olivia", is_staff=True)
     user.groups.add(Group.objects.get(name="operator"))
     client = Client()
     client.force_login(user)
@@ -117,7 +117,7 @@ def test_a_refused_action_says_why(operator: Client) -> None:
 
 def test_a_viewer_may_look_but_has_no_actions() -> None:
     task = submitted()
-    user = User.objects.create_user("victor", password="x", is_staff=True)
+    user = User.objects.create_user("victor", is_staff=True)
     user.groups.add(Group.objects.get(name="viewer"))
     client = Client()
     client.force_login(user)

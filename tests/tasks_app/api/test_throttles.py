@@ -14,9 +14,11 @@ from tests.tasks_app.api.conftest import Caller, problem
 
 
 @pytest.fixture(autouse=True)
-def one_period(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock stands still, so that no test runs into the next minute."""
+def one_period(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The clock stands still, so that no test runs into the next minute; passwords are hashed at once."""
     monkeypatch.setattr(throttles, "clock", lambda: 1_000_060.0)  # 20 s before the next minute
+    monkeypatch.setattr(throttles, "PAUSE", 3600.0)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr(throttles._requests, "_asleep_until", 0.0)
 
 
