@@ -5,6 +5,9 @@ PORT ?= $(or $(API_PORT),8000)
 VENV := .venv
 PY := $(VENV)/bin/python
 FAST := tests/tasks_app tests/notifications tests/taskmanager tests/test_architecture.py
+# What fits on this machine: a test waits more than it computes, and each worker has servers of its own.
+WORKERS ?= 3
+MARKS ?= not services
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: run dev test test-fast fuzz chaos lint format install lock secrets help
@@ -19,10 +22,10 @@ dev: $(VENV)/.dev  ## like run, and starts again whenever the code changes
 
 test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redis and chromium for them where needed
 	$(PY) -m tests.services.packages
-	$(PY) -m pytest -p tests.plugin -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -p tests.plugin -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 test-fast: $(VENV)/.dev  ## the tests that need no service
-	$(PY) -m pytest -m "not services" $(or $(ARGS),$(FAST))
+	$(PY) -m pytest -m "$(MARKS)" $(or $(ARGS),$(FAST))
 
 fuzz: $(VENV)/.dev  ## thousands of random requests against the API's own description (EXAMPLES=, SEED=)
 	$(PY) -m tests.services.packages

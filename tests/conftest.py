@@ -17,6 +17,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # A shell starts what it runs in the background like this, and our servers would inherit it: deaf to Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "services: needs PostgreSQL, RabbitMQ and Redis, or chromium (make test)")
+    config.addinivalue_line(
+        "markers", "anywhere: the same whatever database, broker and cache there are; .ci/run does it once"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from tests.services import packages
 from tests.services.processes import PATIENCE
 from tests.services.receiver import Receiver
 
+pytestmark = pytest.mark.anywhere
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET, OTHER = (signing._as_secret(byte * 32) for byte in (b"a", b"b"))
 BODY = '{"type":"ping","data":{"ü":"✓"}}'

@@ -16,6 +16,8 @@ from notifications.targets import AllowedNetwork, EgressPolicy
 from tests.notifications.receiver import OK, Receiver, Script, answering, dripping
 from tests.services.processes import PATIENCE
 
+pytestmark = pytest.mark.anywhere
+
 LOCAL = EgressPolicy(allow_loopback=True)
 DEADLINE = 0.6
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -34,6 +34,8 @@ from tests.notifications.hostile_targets import (
 from tests.notifications.receiver import OK, Receiver, answering
 from tests.notifications.test_targets import ADDRESSES
 
+pytestmark = pytest.mark.anywhere
+
 STRICT = EgressPolicy(allow_http=True)
 NAME_URLS = [f"https://{name}/hook" for name in HOSTILE_NAMES]
 AN_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f]*:")

@@ -24,6 +24,8 @@ from notifications.signing import InvalidSecret, new_secret, sign
 from notifications.targets import EgressPolicy
 from tests.services.processes import PATIENCE, eventually
 
+pytestmark = pytest.mark.anywhere
+
 BODY = b'{"type":"task.completed","data":{"title":"\xc3\xa9"}}'
 QUIET = Behaviour(shows_body=False)
 

@@ -27,6 +27,8 @@ from notifications.targets import EgressPolicy, TargetRefused
 from tests.notifications.receiver import HOST, OK, Authority, Receiver, Script, answering, dripping, is_read, silent
 from tests.services.processes import PATIENCE, eventually
 
+pytestmark = pytest.mark.anywhere
+
 LOCAL = EgressPolicy(allow_loopback=True)
 DEADLINE = 0.6
 

@@ -13,6 +13,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from notifications.signing import InvalidSecret, derive_secret, new_secret, parse_secret, sign, verify
 
+pytestmark = pytest.mark.anywhere
+
 ROOT_KEY = "a root key of the operator, 32 +"
 
 

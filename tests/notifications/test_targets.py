@@ -25,6 +25,8 @@ from notifications.targets import (
 )
 from tests.notifications.hostile_targets import ALLOWED_URLS, HOSTILE_ADDRESSES, METADATA_ADDRESSES, PUBLIC_ADDRESSES
 
+pytestmark = pytest.mark.anywhere
+
 STRICT = EgressPolicy(allow_http=True)
 EVERYTHING = EgressPolicy(
     allowed_networks=tuple(map(AllowedNetwork.parse, ["0.0.0.0/0", "::/0", "0.0.0.0/0:9000", "::/0:9000"])),

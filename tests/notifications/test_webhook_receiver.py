@@ -18,6 +18,8 @@ from tests.notifications.test_local_receiver import post
 from tests.servers import CLEAN, MANAGE, ROOT, WEBHOOK_SECRET
 from tests.services.processes import PATIENCE, ManagedProcess, eventually, free_port
 
+pytestmark = pytest.mark.anywhere
+
 
 @contextlib.contextmanager
 def running(directory: Path, *arguments: str, **environment: str) -> Iterator[tuple[ManagedProcess, str]]:

@@ -11,6 +11,8 @@ import pytest
 from tests.servers import CLEAN, ROOT, Deployment, Role, make_vhost
 from tests.services.processes import PATIENCE, eventually, free_port
 
+pytestmark = pytest.mark.anywhere
+
 SECRETS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY", "WEBHOOK_SIGNING_KEY",
            "WEBHOOK_ENCRYPTION_KEYS", "WEBHOOK_URL_SECRET", "FLOWER_PASSWORD"}  # fmt: skip
 

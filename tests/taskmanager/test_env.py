@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from taskmanager import env
 
+pytestmark = pytest.mark.anywhere
+
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Any:

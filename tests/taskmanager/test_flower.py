@@ -12,6 +12,8 @@ import requests
 from tests.servers import CLEAN, MANAGE, ROOT, Deployment
 from tests.services.processes import PATIENCE, ManagedProcess, eventually, free_port
 
+pytestmark = pytest.mark.anywhere
+
 LOGIN = ("operator", "a password: with spaces")
 
 

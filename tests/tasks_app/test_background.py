@@ -5,8 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tasks_app.background import Drain, flush_all, flush_announcements
 from tests.services.processes import PATIENCE
+
+pytestmark = pytest.mark.anywhere
 
 
 class Gate:

@@ -4,6 +4,8 @@ import pytest
 
 from tasks_app.backoff import exponential
 
+pytestmark = pytest.mark.anywhere
+
 
 def middle(low: float, high: float) -> float:
     return (low + high) / 2
