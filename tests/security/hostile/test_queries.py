@@ -53,7 +53,7 @@ def test_a_list_that_cannot_be_is_refused_by_name(world: World, name: str, value
     assert len(json.dumps(body)) < 3000
 
 
-MARK = Path(tempfile.mkdtemp(prefix="taskmanager-hostile-")) / "touched"
+MARK = Path(tempfile.gettempdir()) / "taskmanager-was-injected"  # the same in every worker of xdist
 SQL = [
     "' OR 1=1--", "' OR ''='", '" OR ""="', "'; DROP TABLE tasks_app_task; --", "abc') OR 1=1 --", "abc%' OR '1'='1",
     "' UNION SELECT password FROM auth_user--", "1; SELECT pg_sleep(9)", "abc' AND (SELECT randomblob(1000000000))--",
@@ -67,6 +67,7 @@ SQL = [
 @pytest.mark.parametrize("text", SQL, ids=ascii)
 def test_what_is_no_word_of_ours_finds_nothing(world: World, parameter: str, text: str) -> None:
     """A placeholder of the database's takes it as it is: it neither matches rows nor is it carried out."""
+    MARK.unlink(missing_ok=True)
     answer = world.call("GET", TASKS, params={parameter: text})
     assert (answer.status_code, answer.json()["tasks"]) == (200, [])
     assert "X-Injected" not in answer.headers
