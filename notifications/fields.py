@@ -7,6 +7,7 @@ from typing import Any
 from notifications import payloads, signing
 from notifications.sender import malformed_header
 from notifications.targets import EgressPolicy, TargetRefused, check_url
+from tasks_app.strict_json import UnkeptNumber, number_error
 
 SETTABLE = (
     "url", "description", "event_types", "kinds", "tags", "metadata", "include_result", "headers", "secret",
@@ -90,6 +91,9 @@ def _are_words(words: Any) -> bool:
 
 def _metadata(wanted: Any) -> str:
     fits = isinstance(wanted, dict) and len(wanted) <= MOST_METADATA
+    for key, value in wanted.items() if fits else ():
+        if isinstance(value, int | float | UnkeptNumber) and (wrong := number_error(value)):
+            return f"{key[:LONGEST_WORD]} {wrong}"
     if fits and all(_are_words([key]) and _is_simple(value) for key, value in wanted.items()):
         return ""
     return f"An object of at most {MOST_METADATA} keys with the value that each must have: text, number, true, false, null."

@@ -13,6 +13,7 @@ from notifications import payloads
 from notifications.models import Delivery, Endpoint, Event
 from notifications.targets import Origin, TargetRefused
 from tasks_app.models import Task, TaskEvent
+from tasks_app.strict_json import same
 
 Source, State = Endpoint.Source, Endpoint.State
 TEST = "test"
@@ -93,19 +94,12 @@ def wants(endpoint: Endpoint, event_type: str, task: Task | None = None) -> bool
     return (
         (not endpoint.kinds or task.kind in endpoint.kinds)
         and (not endpoint.tags or not set(endpoint.tags).isdisjoint(task.tags))
-        and all(
-            name in task.metadata and _same(task.metadata[name], value) for name, value in endpoint.metadata.items()
-        )
+        and all(name in task.metadata and same(task.metadata[name], value) for name, value in endpoint.metadata.items())
     )
 
 
 def _matches(event_type: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(event_type, pattern) for pattern in patterns)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON has it: true is not 1."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _keys(event: TaskEvent) -> dict[str, tuple[Endpoint, str]]:

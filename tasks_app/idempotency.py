@@ -8,6 +8,7 @@ kept: a refused request changed nothing, so its key is free for the corrected on
 import base64
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from tasks_app.exceptions import TaskError
+from tasks_app.exceptions import InvalidTask, TaskError
 from tasks_app.models import IdempotencyKey
 
 LIFE = timedelta(hours=24)
@@ -108,7 +109,14 @@ def forget_old(*, now: datetime) -> int:
 
 def _digest(data: Any) -> str:
     # Of what the body says: another order of keys or other spaces are the same request.
-    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    try:
+        text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a whole number over 64 bits, one that will be refused, or over 254 levels
+        try:
+            text = json.dumps(data, sort_keys=True, default=repr).encode()
+        except RecursionError:
+            raise InvalidTask({"body": "It is nested too deeply."}) from None
+    return hashlib.sha256(text).hexdigest()
 
 
 def _box() -> Fernet:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from tasks_app import clock, handlers, history, pipeline, statements, validation
+from tasks_app import clock, handlers, history, pipeline, statements, strict_json, validation
 from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused, VersionConflict
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
@@ -317,9 +317,9 @@ def update(
         raise InvalidTask(dict.fromkeys(sorted(unknown), "This field cannot be changed."))
     with transaction.atomic():
         task = _locked(task_id, "update", versions=versions)
-        changed = {name: value for name, value in changes.items() if getattr(task, name) != value}
+        changed = {name: value for name, value in changes.items() if not strict_json.same(getattr(task, name), value)}
         errors = validation.field_errors({"kind": task.kind, **changed}, now=now)
-        if "payload" in changed and "payload" not in errors and (handler := handlers.get(task.kind)):
+        if "payload" in changed and validation.is_sound(errors, "payload") and (handler := handlers.get(task.kind)):
             errors |= handler.problems(changed["payload"])
         if errors:
             raise InvalidTask(errors)

@@ -273,9 +273,8 @@ def _outcome(attempt: Attempt, **values: object) -> Outcome:
 
 
 def _succeeded(attempt: Attempt, result: object) -> Outcome:
-    error = validation.json_error(result)
-    if error:
-        raise PermanentError(f"The handler's result {error}", code="bad_result")
+    for place, wrong in validation.json_errors("result", result).items():
+        raise PermanentError(f"The handler's {place} {wrong}", code="bad_result")
     text = json.dumps(result, ensure_ascii=False)
     if len(text.encode()) > MAX_RESULT_BYTES:
         raise PermanentError(

@@ -6,13 +6,13 @@ row.
 """
 
 import json
-import math
 import re
 from typing import Any
 
 from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Upper
 
+from tasks_app import strict_json
 from tasks_app.models import Task
 
 SHORTEST_WORD = 3
@@ -55,8 +55,10 @@ class _HoldsAt(Func):
         # SQLite takes true for 1; the kinds are compared first.
         found, kind = f"json_extract({column}, {path})", f"json_type({column}, {path})"
         kinds = f"replace({kind}, 'real', 'integer') = replace(json_type({value}), 'real', 'integer')"
-        sql = f"({kinds} AND coalesce({found}, '') = coalesce(json_extract({value}, '$'), ''))"
-        return sql, (*where, *one, *where, *one)
+        # It compares numbers as floats; those that are equal so are compared as they are written.
+        exact = f"({kind} NOT IN ('integer', 'real') OR tasks_app_same_number({column} -> {path}, {value}))"
+        sql = f"({kinds} AND coalesce({found}, '') = coalesce(json_extract({value}, '$'), '') AND {exact})"
+        return sql, (*where, *one, *where, *one, *where, *where, *one)
 
 
 def path_error(name: str) -> str:
@@ -84,12 +86,10 @@ def with_value(rows: QuerySet[Task], name: str, text: str) -> QuerySet[Task]:
 
 def _readings(text: str) -> list[Any]:
     try:
-        value = json.loads(text)
+        value = strict_json.read(text)
     except (ValueError, RecursionError):
         return [text]
-    if isinstance(value, str | list | dict) or (isinstance(value, float) and not math.isfinite(value)):
-        return [text]
-    return [text, value]
+    return [text, value] if value is None or isinstance(value, bool | int | float) else [text]
 
 
 def with_words(rows: QuerySet[Task], text: str) -> QuerySet[Task]:

@@ -9,13 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from tasks_app import handlers
+from tasks_app import handlers, strict_json
 from tasks_app.exceptions import InvalidTask
 
 DEFAULT_KIND = "message"
 MAX_TITLE, MAX_DESCRIPTION, MAX_DEPTH = 255, 65_536, 64
 MAX_TAGS, MAX_TAG = 20, 50
 MAX_METADATA_KEYS, MAX_ATTEMPTS, MAX_TIMEOUT = 50, 1000, 86_400
+MAX_PATH = 200
 FARTHEST_START = timedelta(days=366)
 
 Errors = dict[str, str]
@@ -48,7 +49,7 @@ def check_new(task: NewTask, *, now: datetime) -> handlers.Handler:
     errors = field_errors(fields, now=now)
     if handler is None:
         errors["kind"] = f"There is no kind {task.kind[:100]!r} here. Known: {', '.join(handlers.kinds())}."
-    elif "payload" not in errors and task.payload is not None:
+    elif task.payload is not None and is_sound(errors, "payload"):
         errors |= handler.problems(task.payload)
     elif task.payload is None and task.kind != DEFAULT_KIND:
         errors |= handler.problems(None)
@@ -60,6 +61,8 @@ def check_new(task: NewTask, *, now: datetime) -> handlers.Handler:
 def field_errors(fields: Mapping[str, Any], *, now: datetime) -> Errors:
     """What is wrong with the given fields, each by itself; the payload's schema is not asked here."""
     errors = {name: text for name, value in fields.items() if name in _RULES and (text := _RULES[name](value))}
+    for name in _JSON_FIELDS & fields.keys() - errors.keys():
+        errors |= json_errors(name, fields[name])
     run_at = fields.get("run_at")
     if run_at is not None and run_at > now + FARTHEST_START:
         errors["run_at"] = f"At most {FARTHEST_START.days} days ahead."
@@ -69,15 +72,34 @@ def field_errors(fields: Mapping[str, Any], *, now: datetime) -> Errors:
     return errors
 
 
+def is_sound(errors: Errors, name: str) -> bool:
+    """Whether nothing in this field is wrong."""
+    return not any(path.partition(".")[0] == name for path in errors)
+
+
+def json_errors(name: str, value: Any) -> Errors:
+    """Where a value cannot be kept as JSON in PostgreSQL, and why: `NAME.key.0` → sentence. It may come from a handler."""
+    if not json_error(value):
+        return {}
+    path, depth = [name], MAX_DEPTH
+    while depth and isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        found = next(((key, item) for key, item in items if json_error(item, depth=depth - 1)), None)
+        if found is None:
+            break  # one of its keys is wrong
+        path.append(str(found[0]))
+        value, depth = found[1], depth - 1
+    return {".".join(path)[:MAX_PATH]: json_error(value, depth=depth)}
+
+
 def json_error(value: Any, *, depth: int = MAX_DEPTH) -> str:
-    """Why a value cannot be kept as JSON in PostgreSQL, or an empty string. The value may come from a handler."""
+    """Why a value cannot be kept, without the place, or an empty string."""
     if isinstance(value, str):
         return text_error(value)
-    if value is None or isinstance(value, bool | int):
-        # Python refuses to print larger numbers, PostgreSQL to read much larger ones.
-        return "" if not isinstance(value, int) or abs(value) < 10**1000 else "holds a number of over 1,000 digits."
-    if isinstance(value, float):
-        return "" if value - value == 0 else "holds NaN or Infinity, which JSON has not."
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, int | float | strict_json.UnkeptNumber):
+        return strict_json.number_error(value)
     if depth == 0:
         return f"is nested deeper than {MAX_DEPTH} levels."
     if isinstance(value, dict):
@@ -122,18 +144,18 @@ def _tags(value: Sequence[str]) -> str:
 
 
 def _metadata(value: Mapping[str, Any]) -> str:
-    return f"At most {MAX_METADATA_KEYS} keys." if len(value) > MAX_METADATA_KEYS else json_error(value)
+    return f"At most {MAX_METADATA_KEYS} keys." if len(value) > MAX_METADATA_KEYS else ""
 
 
 def _between(low: int, high: int) -> Callable[[int], str]:
     return lambda value: "" if low <= value <= high else f"From {low:,} to {high:,}."
 
 
+_JSON_FIELDS = {"payload", "metadata"}
 _RULES: dict[str, Callable[[Any], str]] = {
     "title": _title,
     "description": lambda value: text_error(value) or _too_long(value, MAX_DESCRIPTION),
     "kind": text_error,
-    "payload": json_error,
     "tags": _tags,
     "metadata": _metadata,
     "callback_url": text_error,

@@ -68,7 +68,7 @@ def test_the_domain_knows_neither_webhooks_nor_sockets_nor_the_composition_root(
 KNOWN_TO_NOTIFICATIONS = {
     "tasks_app.models", "tasks_app.signals", "tasks_app.handlers",  # what DESIGN.md names
     "tasks_app.background", "tasks_app.broker", "tasks_app.clock",  # threads, connections, time: they know nothing of tasks
-    "tasks_app.database", "tasks_app.leases",  # nor do these
+    "tasks_app.database", "tasks_app.leases", "tasks_app.strict_json",  # nor do these
     "tasks_app.identity", "tasks_app.access", "tasks_app.tokens", "tasks_app.readonly",  # who may, for both apps
 }  # fmt: skip
 KNOWN_TO_ITS_ENTRY_POINTS = {
@@ -119,12 +119,15 @@ def test_entry_points_do_not_import_each_other_and_nothing_below_imports_one() -
 CORE = {
     "models": set(), "signals": set(), "exceptions": set(), "backoff": set(), "background": set(), "broker": set(),
     "shutdown": set(), "clock": set(), "database": {"shutdown"}, "leases": {"clock", "models"},
+    "strict_json": set(), "sqlite": set(),
     "statements": {"clock", "models"},
     "history": {"models", "signals"},
     "pipeline": {"background", "broker", "clock", "models", "statements"},
     "handlers": {"backoff", "exceptions", "handlers"},
-    "validation": {"exceptions", "handlers"},
-    "lifecycle": {"clock", "exceptions", "handlers", "history", "models", "pipeline", "statements", "validation"},
+    "validation": {"exceptions", "handlers", "strict_json"},
+    "lifecycle": {
+        "clock", "exceptions", "handlers", "history", "models", "pipeline", "statements", "strict_json", "validation",
+    },
     "watchdog": {"background", "clock", "lifecycle", "models", "shutdown"},
     "runner": {"clock", "database", "exceptions", "handlers", "lifecycle", "models", "shutdown", "validation", "watchdog"},
     "recovery": {"broker", "clock", "database", "idempotency", "leases", "lifecycle", "models", "pipeline"},

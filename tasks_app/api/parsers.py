@@ -1,14 +1,12 @@
-"""JSON in, strictly: no NaN, no half surrogates, no other encoding than UTF-8, and not more than fits."""
+"""JSON in, strictly (tasks_app/strict_json.py): in UTF-8, and not more than fits."""
 
-import json
 from typing import Any
 
-import orjson
 from django.conf import settings
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
-from tasks_app.strict_json import unique
+from tasks_app import strict_json
 
 
 class BodyTooLarge(APIException):
@@ -20,7 +18,7 @@ class BodyTooLarge(APIException):
 
 
 class StrictJSONParser(BaseParser):
-    """Reads `application/json` with orjson."""
+    """Reads `application/json`."""
 
     media_type = "application/json"
 
@@ -33,11 +31,8 @@ class StrictJSONParser(BaseParser):
         if len(body) > limit:
             raise BodyTooLarge
         try:
-            found = orjson.loads(body)
-            # orjson takes the last of two values for one key without a word. Numbers are left alone: they are read above.
-            json.loads(body, object_pairs_hook=unique, parse_int=str, parse_float=str)
+            return strict_json.read(body.decode())
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
         except ValueError as error:
             raise ParseError(f"The body is no JSON: {error}") from error
-        return found

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from tasks_app.exceptions import InvalidTask
+from tasks_app.pages.json_text import read_value
 from tasks_app.validation import NewTask
 
 MOST_SECONDS = 3600
@@ -15,12 +16,20 @@ class CreateForm(forms.Form):
 
     title = forms.CharField(required=False)
     message = forms.CharField(required=False, strip=False)
-    seconds = forms.FloatField(
+    seconds = forms.DecimalField(
         required=False,
         min_value=0,
         max_value=MOST_SECONDS,
         error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), "A number from 0 to 3,600."),
     )
+
+    def clean_seconds(self) -> float | None:
+        """As JSON has it, and not rounded."""
+        typed = self.cleaned_data["seconds"]
+        found, wrong = (None, "") if typed is None else read_value(str(typed))
+        if wrong:
+            raise forms.ValidationError(wrong)
+        return found
 
     def new_task(self) -> NewTask:
         """The task asked for. Without message and seconds it has no payload, so that there is nothing to check."""
@@ -29,7 +38,7 @@ class CreateForm(forms.Form):
         if message or seconds:
             payload = {"message": message}
         if payload is not None and seconds:
-            payload["seconds"] = int(seconds) if seconds.is_integer() else seconds
+            payload["seconds"] = int(seconds) if seconds == int(seconds) else seconds
         return NewTask(title=self.cleaned_data["title"], payload=payload)
 
     def take_errors(self, error: InvalidTask) -> None:

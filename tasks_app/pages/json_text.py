@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from tasks_app.strict_json import unique
+from tasks_app import strict_json
+from tasks_app.validation import json_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ def read_object(text: str) -> dict[str, Any] | Misread | None:
     if not text.strip():
         return None
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=unique)
+        value = strict_json.read(text)
     except json.JSONDecodeError as error:
         return Misread(sentence=f"Line {error.lineno}, column {error.colno}: {error.msg}.", position=error.pos)
     except RecursionError:
@@ -35,14 +36,12 @@ def read_object(text: str) -> dict[str, Any] | Misread | None:
 def read_value(text: str) -> tuple[Any, str]:
     """Any JSON value, or a sentence on what is wrong with the text."""
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=unique), ""
+        value = strict_json.read(text)
     except json.JSONDecodeError as error:
         return None, f"No JSON: line {error.lineno}, column {error.colno}: {error.msg}."
     except RecursionError:
         return None, "It is nested too deeply."
     except ValueError as error:
         return None, str(error)
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")
+    wrong = json_errors("It", value)
+    return (None, " ".join(next(iter(wrong.items())))) if wrong else (value, "")

@@ -230,7 +230,7 @@ def _deep(levels: int) -> Any:
 def test_a_result_that_is_no_json_fails_the_task_and_says_why(result: Any) -> None:
     task = run(returning(result))
     assert (task.status, task.error_code) == ("FAILED", "bad_result")
-    assert task.error_message.startswith("The handler's result ")
+    assert task.error_message.startswith("The handler's result")
 
 
 def test_a_result_that_is_too_large_fails_the_task() -> None:

@@ -48,12 +48,11 @@ def test_what_is_fine_comes_in(fields: dict[str, Any]) -> None:
         ("title", "", "required"), ("title", " \n\t", "required"), ("title", "x" * 256, "At most 255 characters"),
         ("title", "nul\0", "NUL"), ("title", "\ud800", "surrogate"), ("description", "x" * 65_537, "At most 65,536"),
         ("description", "\0", "NUL"), ("kind", "nobody", "There is no kind 'nobody' here. Known: "),
-        ("kind", "\0" * 1000, "no kind"), ("payload", {"a": "\0"}, "NUL"), ("payload", {"a": float("nan")}, "NaN"),
+        ("kind", "\0" * 1000, "no kind"), ("payload", {"\0": 1}, "NUL"), ("metadata", {"\ud800": 1}, "surrogate"),
         ("tags", ["a"] * 21, "At most 20"), ("tags", [""], "1 to 50"), ("tags", [" "], "1 to 50"),
         ("tags", ["x" * 51], "1 to 50"), ("tags", [" " * 1000 + "a"], "1 to 50"), ("tags", [7], "1 to 50"),
         ("tags", ["\0"], "NUL"), ("metadata", {str(n): 1 for n in range(51)}, "At most 50 keys"),
-        ("metadata", {"\0": 1}, "NUL"), ("metadata", {1: 1}, "no text"), ("metadata", _deep(65), "deeper than 64"),
-        ("metadata", {"n": 10**1000}, "1,000 digits"), ("priority", 101, "From -100 to 100"),
+        ("metadata", {"\0": 1}, "NUL"), ("metadata", {1: 1}, "no text"), ("priority", 101, "From -100 to 100"),
         ("priority", -101, "From -100"), ("max_attempts", 0, "From 1 to 1,000"), ("max_attempts", 1001, "From 1"),
         ("timeout", 0, "From 1 to 86,400"), ("timeout", 86_401, "From 1"),
         ("run_at", NOW + timedelta(days=366) + SECOND, "366 days"), ("callback_url", "\0", ""),
@@ -65,6 +64,23 @@ def test_what_is_not_is_named_with_a_sentence(field: str, value: Any, words: str
     found = errors(**{field: value})
     assert set(found) == {field}
     assert words in found[field] and found[field].endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "words"),
+    [
+        ({"a": "\0"}, "a", "NUL"), ({"a": float("nan")}, "a", "NaN"), ({"a": [0, {"b": 10**1000}]}, "a.1.b", "1,000 digits"),
+        ({"ok": 1, "a": {"\0": 1}}, "a", "NUL"), ({"a": (1, {2})}, "a.1", "a set"),
+        (_deep(65), ".".join("a" * 64), "deeper than 64"),
+        ({"x" * 300: float("inf")}, "x" * 190, "Infinity"),
+    ],
+    ids=lambda value: str(value)[:20].replace("\0", "NUL"),
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["payload", "metadata"])
+def test_a_value_that_cannot_be_kept_is_named_by_its_path(field: str, value: Any, path: str, words: str) -> None:
+    ((found, sentence),) = errors(**{field: value}).items()
+    assert found.startswith(f"{field}.{path}") and len(found) <= 200
+    assert words in sentence and sentence.endswith(".")
 
 
 def test_every_mistake_is_named_at_once() -> None:

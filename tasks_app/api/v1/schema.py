@@ -21,7 +21,9 @@ describe_all()
 DESCRIPTION = """
 Background work behind a REST API. Errors are problem documents (RFC 9457) with a stable `code`. Every answer has
 `X-Request-ID`; send your own and you find it in our log. Lists are read page by page: follow `next`. Unknown fields and
-parameters under `/api/v1` are refused, at the root they are ignored.
+parameters under `/api/v1` are refused, at the root they are ignored. A number comes back with the value that it came with,
+or is refused by the name of its field: whole numbers have up to 1,000 digits, fractions those of a double (`0.1`, not
+`0.10000000000000000555`); send longer ones as texts. JavaScript reads whole numbers over 2^53 as other ones: use texts.
 """.strip()
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 _REQUEST_ID = {"description": "Names this request", "schema": TEXT}

@@ -26,7 +26,6 @@ NO_JSON: dict[str, bytes] = {
     "quotes": b"{'title': 'x'}",
     "NaN": b'{"title": "x", "priority": NaN}',
     "Infinity": b'{"payload": {"a": -Infinity}}',
-    "1e400": b'{"title": "x", "payload": {"a": 1e400}}',
     "half a surrogate": b'{"title": "\\ud800", "reason": "\\udfff"}',
     "byte order mark": b'\xef\xbb\xbf{"title": "x"}',
     "latin-1": '{"title": "Grüße"}'.encode("latin-1"),
