@@ -6,11 +6,16 @@ import time
 from typing import Any
 
 import pytest
+import redis
+from django.db import DatabaseError, OperationalError
 from django.test import RequestFactory
 
+from notifications import layers
 from taskmanager import health
 from taskmanager.health import Check
-from tests.services.processes import PATIENCE
+from tasks_app import recovery
+from tests.services.processes import PATIENCE, eventually
+from tests.services.stack import Services
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -47,6 +52,44 @@ def test_what_does_not_answer_is_named_but_not_why(
     assert body["checks"]["fine"]["ok"] and not body["checks"]["broker"]["ok"]
     assert "secret-host" not in json.dumps(body)
     assert "secret-host" in caplog.text
+
+
+def test_what_answers_and_cannot_write_or_is_full_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only() -> None:
+        raise DatabaseError("cannot execute INSERT in a read-only transaction")
+
+    monkeypatch.setattr(recovery, "try_writing", read_only)
+    status, body = healthz()
+    assert status == 503 and body["checks"]["database"]["error"].startswith("cannot write")
+
+    def full() -> str:
+        raise OperationalError('FATAL: too many connections for role "x"')
+
+    monkeypatch.setattr(health, "CHECKS", [Check("database", full)])
+    assert healthz()[1]["checks"]["database"]["error"] == "has no connection free"
+
+
+@pytest.mark.services
+def test_a_broker_that_takes_no_messages_is_named(services: Services) -> None:
+    """RabbitMQ goes on answering everything else."""
+    services.rabbitmq.set_memory_alarm(True)
+    try:
+        eventually(lambda: not healthz()[1]["checks"]["broker"]["ok"])
+    finally:
+        services.rabbitmq.set_memory_alarm(False)
+    eventually(lambda: healthz()[1]["checks"]["broker"]["ok"])
+
+
+@pytest.mark.services
+def test_a_redis_that_forbids_announcements_is_named(services: Services) -> None:
+    with redis.Redis(port=services.redis.port) as client:
+        client.acl_setuser(
+            "mute", enabled=True, nopass=True, categories=["+@all"], commands=["-publish"], channels=["*"]
+        )
+        layer = layers.RedisLayer(hosts=[f"redis://mute:x@127.0.0.1:{services.redis.port}/0"])
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            layer.try_out()
+        client.acl_deluser("mute")
 
 
 def test_what_hangs_is_given_up_and_asked_by_one_thread_only() -> None:
