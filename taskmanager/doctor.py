@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from notifications import endpoints, layers, sealed, secrets, topic
 from notifications.models import Delivery, Endpoint
-from taskmanager import health
+from taskmanager import capacity, health
 from taskmanager.celery import app
-from tasks_app import broker, clock, handlers, leases, quarantine, recovery
+from tasks_app import broker, clock, database, handlers, leases, quarantine, recovery
 from tasks_app.models import Heartbeat, Task, TaskStatus
 
 Level = Literal["ok", "note", "warning", "problem"]
@@ -34,6 +34,10 @@ MOST_LOOKED_AT = 1000
 CONSUMER_TIMEOUT = 1800
 """Seconds, RabbitMQ's default."""
 SMALL_DISK = 500 * 2**20
+TOO_FEW = (
+    "Whoever gets none waits, and web answers 503. Raise max_connections (or the limit of this user or database), lower "
+    "WEB_WORKERS, WEB_THREADS or WORKER_CONCURRENCY, or put PgBouncer in between (docs/operating.md)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +140,26 @@ def _clocks() -> Iterator[Finding]:
         "compare clocks."
     )
     yield Finding(check="clocks", level=level, text=text, advice=advice)
+
+
+def _connections() -> Iterator[Finding]:
+    if connection.vendor != "postgresql":
+        return
+    by_role = capacity.most()
+    wanted, each = sum(by_role.values()), ", ".join(f"{role} {number}" for role, number in by_role.items())
+    text = f"One of each role takes {wanted} at most ({each})"
+    try:
+        limit = capacity.available()
+    except database.AWAY as error:
+        text = f"{text}; there is none for doctor: {_first_line(error)}"
+        yield Finding(check="connections", level="problem", text=text, advice=TOO_FEW)
+        return
+    if limit is None:
+        yield Finding(check="connections", level="ok", text=f"{text}; this is a pooler, and its limits count.")
+    elif wanted > limit:
+        yield Finding(check="connections", level="warning", text=f"{text}; {limit} are allowed.", advice=TOO_FEW)
+    else:
+        yield Finding(check="connections", level="ok", text=f"{text}; {limit} are allowed.")
 
 
 def _broker() -> Iterator[Finding]:
@@ -307,5 +331,6 @@ def _limits() -> Iterator[Finding]:
 
 
 CHECKS: list[Callable[[], Iterator[Finding]]] = [
-    _database, _clocks, _broker, _queues, _redis, _workers, _sweep, _tasks, _quarantine, _webhooks, _endpoints, _limits,
+    _database, _connections, _clocks, _broker, _queues, _redis, _workers, _sweep, _tasks, _quarantine, _webhooks,
+    _endpoints, _limits,
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from notifications import layers
-from tasks_app import broker, quarantine, recovery
+from tasks_app import broker, database, quarantine, recovery
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,9 @@ class Check:
             self._error = CannotWrite.__doc__ or ""
         except Exception as error:
             logger.warning("Health: %s does not answer: %s", self.name, str(error).strip())
-            self._error = "does not answer"  # the reason may name hosts and users: it is in the log
+            # The reason may name hosts and users: it is in the log.
+            full = isinstance(error, database.AWAY) and database.sentence(error) == database.FULL
+            self._error = "has no connection free" if full else "does not answer"
         finally:
             connection.close()
 

@@ -83,12 +83,14 @@ def _database(url: str) -> dict[str, Any]:
     parsed["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pooler gives each statement another session
     if ROLE:  # a command that a person types may take its time: a migration does
         options["answer_seconds"] = DB_ANSWER_SECONDS
+    if ROLE == "web":
+        options["idle_seconds"] = postgresql.IDLE_SECONDS
     if ROLE in (
         "notifier",
         "live",
     ):  # many threads, few connections: closed before any HTTP, so that none is starved
         parsed |= {"CONN_MAX_AGE": 0}
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+        options["pool"] = postgresql.POOL
     return parsed
 
 

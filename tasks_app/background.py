@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 logger = logging.getLogger(__name__)
+IDLE_SECONDS = 30.0
+"""A thread that has had nothing to do for so long leaves its database connection to others."""
 _drains: "list[Drain[Any]]" = []
 T = TypeVar("T")
 
@@ -62,10 +64,12 @@ class Drain(Generic[T]):
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._items:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._items, IDLE_SECONDS)
                 items = list(self._items)
                 self._items.clear()
+            if not items:
+                connection.close()
+                continue
             try:
                 close_old_connections()
                 self.handle(items)

@@ -19,6 +19,9 @@ AWAY = (OperationalError, InterfaceError)
 `default_transaction_read_only`) or has no connection free counts as away; the PostgreSQL backend sees to that."""
 
 UNAVAILABLE = "The database does not answer right now, or cannot write. Nothing was changed; try again in a moment."
+FULL = "The database has no connection free right now. Nothing was changed; try again in a moment."
+_FULL = ("too many", "connection slots", "no more connections", "couldn't get a connection")
+"""What PostgreSQL, PgBouncer and psycopg's pool say; libpq tells no code of an error while it connects."""
 RETRY_AFTER = "2"
 AWAY_SECONDS = 300.0
 """How long work is held while the database is away: nobody else could do it meanwhile."""
@@ -26,6 +29,12 @@ AWAY_SECONDS = 300.0
 
 SAY_SECONDS = 2.0
 _said = {"at": -math.inf}
+
+
+def sentence(error: BaseException) -> str:
+    """For whoever asked."""
+    text = str(error)
+    return FULL if any(words in text for words in _FULL) else UNAVAILABLE
 
 
 def patiently(action: Callable[[], T], *, seconds: float = AWAY_SECONDS) -> T:

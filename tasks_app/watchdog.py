@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from billiard.process import current_process
 from django.conf import settings
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connection
 
 from tasks_app import clock, shutdown
-from tasks_app.background import flush_all
+from tasks_app.background import IDLE_SECONDS, flush_all
 from tasks_app.lifecycle import lease_end
 from tasks_app.models import Task, TaskStatus
 
@@ -67,7 +67,9 @@ class Watchdog:
                 if not batches:
                     self._wake.clear()
             if not batches:
-                self._wake.wait()
+                if not self._wake.wait(IDLE_SECONDS):
+                    connection.close()
+                    continue
                 self._renewed_at = self._looked_at = time.monotonic()
                 continue
             try:

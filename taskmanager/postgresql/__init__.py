@@ -7,6 +7,10 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+IDLE_SECONDS = 30
+"""A connection that nobody used for so long is left to others: there may be few."""
+POOL: dict[str, Any] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_idle": IDLE_SECONDS}
+"""Of the roles with many threads."""
 _URL = re.compile(r"(\w+://(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
 
 

@@ -58,11 +58,15 @@ def bounded(seconds: float | None) -> type[Connection]:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Reads OPTIONS["answer_seconds"]; without it, it is Django's own."""
+    """Reads OPTIONS["answer_seconds"] and OPTIONS["idle_seconds"]; without them, it is Django's own.
+
+    What is idle for longer, the server ends: only for roles that check a connection before they use it again.
+    """
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         options = dict(settings_dict["OPTIONS"])
         self._answer_seconds: float | None = options.pop("answer_seconds", None)
+        self._idle_seconds: float = options.pop("idle_seconds", 0)
         connections = bounded(self._answer_seconds)
         if options.get("pool"):
             options["pool"] = {**POOL, **options["pool"], "connection_class": connections}
@@ -88,10 +92,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> bool:
         super()._configure_connection(connection)  # type: ignore[misc]  # its types do not know it
         # Behind a pooler the process that answers is not the one that greeted us, and the next client would inherit this.
-        own = "pg_backend_pid() = %s"
-        limit = f"CASE WHEN {own} THEN set_config('idle_in_transaction_session_timeout', %s, false) END"
-        milliseconds = str(round((self._answer_seconds or 0) * 1000))
-        _look(connection, f"SELECT clock_timestamp(), {limit}", [connection.info.backend_pid, milliseconds])
+        limits = {"idle_in_transaction_session_timeout": self._answer_seconds or 0}
+        if self._idle_seconds and connection.info.server_version >= 140_000:
+            limits["idle_session_timeout"] = self._idle_seconds
+        question, parameters = "SELECT clock_timestamp()", list[Any]()
+        for name, seconds in limits.items():
+            question += ", CASE WHEN pg_backend_pid() = %s THEN set_config(%s, %s, false) END"
+            parameters += [connection.info.backend_pid, name, str(round(seconds * 1000))]
+        _look(connection, question, parameters)
         return True
 
     def is_usable(self) -> bool:

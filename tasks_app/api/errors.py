@@ -61,7 +61,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> HttpResponse 
     if isinstance(error, database.AWAY):
         logger.error("Cannot reach the database: %s", str(error).strip())
         headers = {"Retry-After": database.RETRY_AFTER}
-        return problem(503, code="unavailable", detail=database.UNAVAILABLE, headers=headers)
+        return problem(503, code="unavailable", detail=database.sentence(error), headers=headers)
     if isinstance(error, Http404):
         return problem(404, code="not_found", detail="There is nothing here.")
     if isinstance(error, PermissionDenied):
@@ -175,8 +175,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 where the database is away: in Django's own views (admin, login) and its middleware."""
-    if isinstance(sys.exc_info()[1], database.AWAY):
-        answer = _answer(request, 503, "unavailable", database.UNAVAILABLE)
+    error = sys.exc_info()[1]
+    if isinstance(error, database.AWAY):
+        answer = _answer(request, 503, "unavailable", database.sentence(error))
         answer.headers["Retry-After"] = database.RETRY_AFTER
         return answer
     return _answer(request, 500, "server_error", "Something went wrong on our side; it is in the log.")

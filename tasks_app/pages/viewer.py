@@ -46,7 +46,7 @@ def for_viewers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
             return failure(request, 403, str(error) or "You may not do this.")
         except database.AWAY as error:
             logger.error("Cannot reach the database: %s", str(error).strip())
-            failed = failure(request, 503, database.UNAVAILABLE)
+            failed = failure(request, 503, database.sentence(error))
             failed.headers["Retry-After"] = database.RETRY_AFTER
             return failed
 

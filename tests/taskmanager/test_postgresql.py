@@ -154,6 +154,16 @@ def is_open(link: Any) -> bool:
     return bool(ask(connection, f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"))
 
 
+def test_a_connection_that_is_not_used_is_left_to_others_and_replaced(proxy: Proxy) -> None:
+    link = through(proxy, idle_seconds=0.1)
+    assert ask(link) == 1
+    link.settings_dict["CONN_MAX_AGE"] = None
+    eventually(lambda: not is_open(link))
+    link.health_check_enabled, link.health_check_done = True, False
+    assert ask(link) == 1
+    link.close()
+
+
 # ---- Several hosts ----------------------------------------------------------------------------------------------------
 
 
