@@ -18,7 +18,6 @@ from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
-PATIENT = 120
 SESSIONS = 3
 FOLLOWED = {"application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone"}
 """Settings that PgBouncer keeps apart for each of its clients."""
@@ -59,8 +58,8 @@ def test_everything_that_is_submitted_ends_and_is_told(pooled: Pooled) -> None:
     soon = (datetime.now(timezone.utc) + timedelta(seconds=1)).isoformat()
     ids |= {api.submit(f"Later {number}", run_at=soon)["task_id"] for number in range(5)}  # the sweep wakes them up
     for task_id in ids:
-        assert api.wait(task_id, timeout=PATIENT)["status"] == "DONE"
-    eventually(lambda: ids <= pooled.told_of(), timeout=PATIENT)
+        assert api.wait(task_id)["status"] == "DONE"
+    eventually(lambda: ids <= pooled.told_of())
     assert api.call("GET", "/healthz").status_code == 200
     assert api.call("GET", "/").status_code == 200
 
@@ -72,7 +71,7 @@ def test_the_sweep_goes_on(pooled: Pooled) -> None:
         seen.update(at for (at,) in pooled.rows("SELECT at FROM tasks_app_heartbeat WHERE name = 'sweep'"))
         return len(seen) >= 5
 
-    eventually(another_beat, timeout=PATIENT)
+    eventually(another_beat)
 
 
 def test_nothing_of_a_session_is_left_for_others(pooled: Pooled) -> None:
@@ -101,6 +100,6 @@ def test_a_pooler_that_is_restarted_is_waited_for(pooled: Pooled) -> None:
         assert answer.status_code == 201
         return str(answer.json()["task_id"])
 
-    task_id = eventually(accepted, timeout=PATIENT)
-    assert api.wait(task_id, timeout=PATIENT)["status"] == "DONE"
-    eventually(lambda: task_id in pooled.told_of(), timeout=PATIENT)
+    task_id = eventually(accepted)
+    assert api.wait(task_id)["status"] == "DONE"
+    eventually(lambda: task_id in pooled.told_of())

@@ -16,12 +16,11 @@ from websockets.sync.client import connect
 
 from tests.servers import Deployment, told
 from tests.services.postgres import Postgres
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.receiver import Receiver
 from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
-PATIENT = 180
 CLIENTS, TASKS = 12, 60
 MOST, RESERVED = 20, 3
 
@@ -65,11 +64,11 @@ def cramped(services: Services) -> Iterator[tuple[Deployment, Receiver, Cramped]
 def accepted(system: Deployment, number: int = 0) -> str:
     def answered() -> str:
         task = {"title": f"Task {number}", "payload": {"message": "x", "seconds": 0.1}}
-        answer = requests.post(f"{system.url}/tasks", timeout=60, json=task)
+        answer = requests.post(f"{system.url}/tasks", timeout=PATIENCE, json=task)
         assert answer.status_code in (201, 503), answer.text
         return str(answer.json()["task_id"]) if answer.status_code == 201 else ""
 
-    return eventually(answered, timeout=PATIENT, interval=0.2)
+    return eventually(answered, interval=0.2)
 
 
 def test_everything_that_is_accepted_ends_and_is_told(cramped: tuple[Deployment, Receiver, Cramped]) -> None:
@@ -81,14 +80,14 @@ def test_everything_that_is_accepted_ends_and_is_told(cramped: tuple[Deployment,
         ids = set(pool.map(lambda number: accepted(system, number), range(TASKS)))
 
         def ended() -> bool:
-            answer = requests.get(f"{system.url}/tasks", timeout=60)
+            answer = requests.get(f"{system.url}/tasks", timeout=PATIENCE)
             assert answer.status_code == 200, answer.text
             found = {task["id"]: task["status"] for task in answer.json()["tasks"]}
             assert {found[key] for key in ids} == {"DONE"}, found
             return True
 
-        eventually(ended, timeout=PATIENT, interval=0.5)
-        eventually(lambda: ids <= {json.loads(request.body)["id"] for request in receiver.requests}, timeout=PATIENT)
+        eventually(ended, interval=0.5)
+        eventually(lambda: ids <= {json.loads(request.body)["id"] for request in receiver.requests})
 
 
 def test_whoever_gets_none_waits_and_says_so(cramped: tuple[Deployment, Receiver, Cramped]) -> None:
@@ -97,20 +96,20 @@ def test_whoever_gets_none_waits_and_says_so(cramped: tuple[Deployment, Receiver
     server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'")
     with contextlib.ExitStack() as stack:
         for method, path in (("POST", "/tasks"), ("GET", "/api/v1/tasks"), ("GET", "/")):
-            answer = requests.request(method, system.url + path, json={"title": "x"}, timeout=60)
+            answer = requests.request(method, system.url + path, json={"title": "x"}, timeout=PATIENCE)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), answer.text
             assert "no connection free" in answer.text
-        health = requests.get(f"{system.url}/healthz", timeout=60)
+        health = requests.get(f"{system.url}/healthz", timeout=PATIENCE)
         assert health.json()["checks"]["database"]["error"] == "has no connection free", health.text
         late = system.extra("worker", DB_CONNECT_BACKOFF="0.2", DB_CONNECT_ATTEMPTS="1000")
         stack.callback(late.stop)
         late.launch()
-        eventually(lambda: "Waiting for DATABASE_URL" in late.printed, timeout=PATIENT)
+        eventually(lambda: "Waiting for DATABASE_URL" in late.printed)
         server.run("ALTER USER clerk CONNECTION LIMIT -1")
         late.wait_until_ready()
     task_id = accepted(system)
-    assert system.api.wait(task_id, timeout=PATIENT)["status"] == "DONE"
-    eventually(lambda: any(task_id.encode() in request.body for request in receiver.requests), timeout=PATIENT)
+    assert system.api.wait(task_id)["status"] == "DONE"
+    eventually(lambda: any(task_id.encode() in request.body for request in receiver.requests))
 
 
 def test_doctor_compares_what_the_roles_take_with_what_there_is(
@@ -125,4 +124,4 @@ def test_doctor_compares_what_the_roles_take_with_what_there_is(
         assert f"; {MOST - RESERVED} are allowed." in said and "Raise max_connections" in said, said
         return True
 
-    eventually(says, timeout=PATIENT)
+    eventually(says)
