@@ -13,15 +13,24 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import DatabaseError
+
+        from taskmanager import process
     except ModuleNotFoundError as error:
         sys.exit(f"manage.py: {error}. Run it as .venv/bin/python manage.py (`make install` creates .venv).")
     try:
-        from django.conf import settings
-
-        settings.INSTALLED_APPS  # noqa: B018 - reads the settings now, so that their errors are caught here
+        process.load_settings()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(f"manage.py: {error}")
+        _end(str(error))
+    except DatabaseError as error:
+        if "--traceback" in sys.argv:
+            raise
+        _end(f"The database does not do it: {error} (--traceback shows where; manage.py doctor looks at the whole).")
+
+
+def _end(sentence: str) -> None:
+    sys.exit("manage.py: " + " ".join(sentence.split()))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def _command_lines(processes: Path) -> Iterator[list[str]]:
 
 
 def _port(name: str, default: int) -> int:
-    return int(os.environ.get(name) or default)
+    value = os.environ.get(name, "").strip()
+    return int(value) if value.isdigit() else default  # Kubernetes sets FLOWER_PORT=tcp://… for a service of that name
 
 
 def _get(port: int, *path: str) -> None:
@@ -52,9 +53,9 @@ def _get(port: int, *path: str) -> None:
 def _ping(name: str) -> None:
     from celery import Celery  # here: the other roles need not wait for it
 
-    from taskmanager import env
+    from taskmanager import addresses
 
-    app = Celery("healthcheck", broker=env.url("RABBITMQ_URL", schemes=("amqp", "amqps")), set_as_current=False)
+    app = Celery("healthcheck", broker=addresses.broker_url("RABBITMQ_URL"), set_as_current=False)
     with app.connection_for_write(connect_timeout=SECONDS, heartbeat=0) as connection:
         if not app.control.inspect(destination=[name], connection=connection, timeout=SECONDS).ping():
             sys.exit(f"{name} does not answer.")

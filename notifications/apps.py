@@ -11,3 +11,4 @@ class NotificationsConfig(AppConfig):
         from notifications import checks, receivers, sender  # noqa: F401 - registers checks and receivers
 
         sender.self_check()
+        checks.refuse_errors()

@@ -4,15 +4,32 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import ERROR, CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 from notifications import payloads, sealed, signing
+from notifications.targets import EgressPolicy, TargetRefused, check_url
+
+
+def refuse_errors() -> None:
+    """At start, in every process and command: none goes on with what cannot work. Raises ImproperlyConfigured."""
+    for message in webhook_settings():
+        if message.level >= ERROR:
+            raise ImproperlyConfigured(f"{message.msg} {message.hint or ''}".strip())
 
 
 @register
 def webhook_settings(**_: Any) -> list[CheckMessage]:
-    """Event names that match nothing, secrets of the wrong form, a receiver without a signature."""
+    """Rules that cannot be read, event names that match nothing, secrets of the wrong form, no signature."""
     found: list[CheckMessage] = []
+    try:
+        policy = EgressPolicy.from_settings()
+        if settings.WEBHOOK_URL:
+            check_url(settings.WEBHOOK_URL, policy)
+    except ImproperlyConfigured as error:
+        found.append(Error(str(error), id="notifications.E005"))
+    except TargetRefused as error:
+        found.append(Error(f"WEBHOOK_URL: {error.detail}", id="notifications.E005"))
     known = sorted(set(payloads.EVENT_TYPES.values()))
     for pattern in settings.WEBHOOK_EVENTS:
         if not any(fnmatchcase(name, pattern) for name in known):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -114,7 +114,9 @@ class AllowedNetwork:
         match = _ALLOWED_NETWORK.fullmatch(text.strip())
         if match is None or int(match[2] or 0) > MAX_PORT:
             raise ValueError(f"{text!r} is not a network such as 10.1.0.0/16 or 10.1.2.3/32:9000")
-        network = ip_network(match[1])
+        network = ip_network(match[1], strict=False)
+        if network.network_address != ip_address(match[1].partition("/")[0]):
+            raise ValueError(f"{text!r} has bits set beyond its mask: write {network}")
         if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
             raise ValueError(f"{text!r} must be written as an IPv4 network")
         return cls(network=network, port=int(match[2]) if match[2] else None)

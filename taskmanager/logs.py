@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 import time
+from typing import Any
 
 from tasks_app import request_id
 
@@ -54,3 +55,37 @@ class RepeatFilter(logging.Filter):
         if left_out:
             record.msg, record.args = f"{record.getMessage()} (left out: {left_out:.0f} like it)", None
         return True
+
+
+def to_stdout(level: str) -> dict[str, Any]:
+    """Django's LOGGING: one line an event, all to standard output."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}{request}",
+                "style": "{",
+            }
+        },
+        "filters": {
+            "request": {"()": "taskmanager.logs.RequestFilter"},
+            "repeats": {"()": "taskmanager.logs.RepeatFilter"},
+        },
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "line",
+                "filters": ["request", "repeats"],
+            }
+        },
+        "root": {"handlers": ["stdout"], "level": level},
+        "loggers": {
+            **{
+                name: {"level": "WARNING"}
+                for name in ("amqp", "asyncio", "celery.app.trace", "celery.worker.strategy", "daphne", "kombu")
+            },
+            "urllib3": {"level": "ERROR"},  # its warnings hold the URLs of receivers, secrets in them included
+        },
+    }

@@ -4,6 +4,7 @@ no DATABASE_URL is SQLite in DATA_DIR, no RABBITMQ_URL a broker and no REDIS_URL
 import ipaddress
 import math
 import os
+import re
 import sys
 from email.utils import parseaddr
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from taskmanager import env, postgresql
+from taskmanager import addresses, env, logs, postgresql
 
 VERSION = "0.1.0"
 RELEASE = env.text("RELEASE", default=VERSION)
@@ -26,9 +27,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # ---- Role and address -------------------------------------------------------------------------------------------
 ROLE = env.choice("ROLE", "", "standalone", "web", "live", "worker", "notifier", "flower", default="")
 STANDALONE = ROLE == "standalone"
-HOST = env.text("HOST", default="127.0.0.1")
-PORT = env.integer("PORT", "API_PORT", default=8000, minimum=1, maximum=65535)
-DATA_DIR = Path(env.text("DATA_DIR", default=str(BASE_DIR / "data"))).absolute()
+HOST = addresses.listen_host("HOST", default="127.0.0.1")
+PORT = env.port("PORT", "API_PORT", default=8000)
+DATA_DIR = env.directory("DATA_DIR") or BASE_DIR / "data"
 
 
 def _is_loopback(host: str) -> bool:
@@ -73,6 +74,7 @@ def _database(url: str) -> dict[str, Any]:
         return {**parsed, "OPTIONS": SQLITE_OPTIONS}
     if not parsed["NAME"]:
         raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host:5432/name.")
+    postgresql.check(parsed)
     options = {
         "connect_timeout": 5,
         **({"target_session_attrs": "read-write"} if hosts else {}),
@@ -114,16 +116,11 @@ DEBUG = env.flag("DEBUG", default=False)
 # ---- Who may, and from where (docs/decisions/0003-anonymous-api.md) -------------------------------------------------
 ANONYMOUS_API = env.choice("ANONYMOUS_API", "loopback", "on", "off", default="loopback")
 ANONYMOUS_ON_LOOPBACK = ANONYMOUS_API == "loopback" and STANDALONE and _is_loopback(HOST)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
-CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOW_ORIGINS")
+ALLOWED_HOSTS = addresses.allowed_hosts("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+CORS_ALLOWED_ORIGINS = addresses.origins("CORS_ALLOW_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = CORS_ALLOWED_ORIGINS == ["*"]
 if CORS_ALLOW_ALL_ORIGINS:
     CORS_ALLOWED_ORIGINS = []
-for _origin in CORS_ALLOWED_ORIGINS:
-    if "://" not in _origin or _origin.rstrip("/").count("/") != 2 or _origin.endswith("/"):
-        raise ImproperlyConfigured(
-            f"CORS_ALLOW_ORIGINS: {_origin!r} is no origin of the form https://host or http://host:port."
-        )
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "x-csrftoken", "x-request-id",
 ]  # fmt: skip
@@ -145,15 +142,16 @@ if HTTPS_ONLY:
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-PUBLIC_URL = env.url("PUBLIC_URL", schemes=("http", "https")).rstrip("/") or (
+PUBLIC_URL = addresses.web_url("PUBLIC_URL").rstrip("/") or (
     f"http://{HOST}:{PORT}" if STANDALONE else ""
 )  # where people reach this server: for links in webhooks
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes of one request's body; the API answers 413 above it
 
-FLOWER_LINK = env.url("FLOWER_LINK", schemes=("http", "https"))  # shown in the admin, for operators
-RABBITMQ_LINK = env.url("RABBITMQ_LINK", schemes=("http", "https"))
+FLOWER_LINK = addresses.web_url("FLOWER_LINK")  # shown in the admin, for operators
+RABBITMQ_LINK = addresses.web_url("RABBITMQ_LINK")
 
 # ---- Application ---------------------------------------------------------------------------------------------------
+EXTRA_APPS = env.words("EXTRA_APPS")  # manage.py tries them
 INSTALLED_APPS = [
     "daphne",
     "taskmanager.admin_site.OperationsAdminConfig",
@@ -170,7 +168,7 @@ INSTALLED_APPS = [
     "taskmanager",
     "tasks_app",
     "notifications",
-    *env.words("EXTRA_APPS"),
+    *EXTRA_APPS,
 ]
 MIDDLEWARE = [
     "taskmanager.middleware.RequestIdMiddleware",
@@ -220,7 +218,7 @@ LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "tasks:login", "tasks:dashb
 DATETIME_FORMAT = "Y-m-d H:i:s"  # with USE_I18N off; in UTC
 LANGUAGE_CODE, USE_I18N, USE_TZ, TIME_ZONE = "en", False, True, "UTC"
 STATIC_URL = "static/"
-STATIC_ROOT = env.text("STATIC_ROOT") or None  # where collectstatic puts copies, if anywhere
+STATIC_ROOT = env.directory("STATIC_ROOT")  # where collectstatic puts copies, if anywhere
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -249,13 +247,14 @@ SPECTACULAR_SETTINGS = {
 }
 API_RATE = env.integer("API_RATE", default=60_000, minimum=0, maximum=10_000_000)  # a minute and token; 0: no limit
 LOGIN_RATE = env.integer("LOGIN_RATE", default=10, minimum=0, maximum=100_000)  # failures a minute; 0: no limit
+WEB_WORKERS = env.integer("WEB_WORKERS", default=2, minimum=1, maximum=1000)
 WEB_THREADS = env.integer("WEB_THREADS", default=4, minimum=1, maximum=1000)
 REQUEST_SECONDS = env.integer("REQUEST_SECONDS", default=30, minimum=1, maximum=60)
 """A request's head, and then its body, must have arrived within it; and each 64 KiB of an answer must have left."""
 LONG_POLLS = env.integer("LONG_POLLS", default=WEB_THREADS // 2, minimum=0, maximum=1000)  # of each process
 
 # ---- Celery: queues are declared in taskmanager/celery.py -----------------------------------------------------------
-RABBITMQ_URL = env.url("RABBITMQ_URL", schemes=("amqp", "amqps"))
+RABBITMQ_URL = addresses.broker_url("RABBITMQ_URL")
 RABBITMQ_CONNECT_ATTEMPTS = env.integer("RABBITMQ_CONNECT_ATTEMPTS", default=30, minimum=1, maximum=10_000)
 RABBITMQ_CONNECT_BACKOFF = env.seconds("RABBITMQ_CONNECT_BACKOFF", default=1, maximum=300)
 WORKER_PREFETCH = env.integer("WORKER_PREFETCH", default=WORKER_CONCURRENCY, minimum=1, maximum=100_000)
@@ -304,7 +303,7 @@ SHUTDOWN_SECONDS = env.seconds("SHUTDOWN_SECONDS", default=1.5 if STANDALONE els
 TASK_RETENTION_DAYS = env.integer("TASK_RETENTION_DAYS", default=0, minimum=0, maximum=36_500)  # 0: kept for ever
 
 # ---- Live updates ---------------------------------------------------------------------------------------------------
-REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+REDIS_URL = addresses.redis_url("REDIS_URL")
 CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:  # only counts requests: it may be away, and must then cost no time
     CACHES["default"] = {
@@ -321,7 +320,7 @@ CHANNEL_LAYERS = {
 }
 
 # ---- Webhooks -------------------------------------------------------------------------------------------------------
-WEBHOOK_URL = env.url("WEBHOOK_URL", schemes=("http", "https"))
+WEBHOOK_URL = addresses.url("WEBHOOK_URL", schemes=("http", "https"))
 WEBHOOK_EVENTS = env.words("WEBHOOK_EVENTS", default="task.completed")
 WEBHOOK_URL_SECRET = env.kept_secret("WEBHOOK_URL_SECRET", directory=_SECRETS_DIR, make=env.random_webhook_secret)
 WEBHOOK_SIGNING_KEY = env.kept_secret("WEBHOOK_SIGNING_KEY", directory=_SECRETS_DIR, make=env.random_key)
@@ -335,7 +334,7 @@ WEBHOOK_RETRY_SECONDS = env.whole_numbers(
 WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_DENIED_HOSTS = env.words("WEBHOOK_DENIED_HOSTS")
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", default=False)
-WEBHOOK_PORTS = env.words("WEBHOOK_PORTS", default="80,443,8000,8080,8443")
+WEBHOOK_PORTS = env.whole_numbers("WEBHOOK_PORTS", default="80,443,8000,8080,8443", minimum=1, maximum=65_535)
 WEBHOOK_ALLOW_LOOPBACK = STANDALONE and _is_loopback(HOST)  # others must not reach what listens on this machine
 WEBHOOK_CA_BUNDLE = env.text("WEBHOOK_CA_BUNDLE")
 WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, maximum=30)
@@ -347,12 +346,10 @@ WEBHOOK_PAYLOAD_DAYS = env.integer(  # bodies may go before the log of their del
 TASK_TOPIC = bool(RABBITMQ_URL)  # plain JSON events for other services: only where other services can listen
 
 # ---- E-mail, for the kind of that name: off without EMAIL_HOST ------------------------------------------------------
-EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_HOST = addresses.host("EMAIL_HOST")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=False)
-EMAIL_PORT = env.integer(
-    "EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25, minimum=1, maximum=65535
-)
+EMAIL_PORT = env.port("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT", default=10, minimum=1, maximum=60)  # seconds for each step
@@ -363,40 +360,21 @@ if EMAIL_USE_TLS and EMAIL_USE_SSL:
     )
 if bool(EMAIL_HOST_USER) != bool(EMAIL_HOST_PASSWORD):
     raise ImproperlyConfigured("EMAIL_HOST_USER and EMAIL_HOST_PASSWORD go together: set both, or neither.")
-if EMAIL_HOST and ("@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isprintable()):
+if (EMAIL_HOST or DEFAULT_FROM_EMAIL) and not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(DEFAULT_FROM_EMAIL)[1]):
     raise ImproperlyConfigured(
-        "EMAIL_HOST is set: DEFAULT_FROM_EMAIL must then be the sender, tasks@example.org or Tasks <tasks@example.org>."
+        "DEFAULT_FROM_EMAIL must be the sender, tasks@example.org or Tasks <tasks@example.org>, where EMAIL_HOST is set."
+    )
+
+# ---- The role `flower` -----------------------------------------------------------------------------------------------
+FLOWER_PORT = env.port("FLOWER_PORT", default=5555)
+FLOWER_USER = env.text("FLOWER_USER")
+FLOWER_PASSWORD = env.text("FLOWER_PASSWORD")
+if ":" in FLOWER_USER or "," in FLOWER_USER + FLOWER_PASSWORD or not (FLOWER_USER + FLOWER_PASSWORD).isascii():
+    # Flower splits its list of logins at commas: a password with one would be two shorter passwords.
+    raise ImproperlyConfigured(
+        "FLOWER_USER and FLOWER_PASSWORD: Flower reads ASCII without commas, and no colon in the name."
     )
 
 # ---- Logs -----------------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.choice("LOG_LEVEL", "debug", "info", "warning", "error", default="info").upper()
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}{request}",
-            "style": "{",
-        }
-    },
-    "filters": {
-        "request": {"()": "taskmanager.logs.RequestFilter"},
-        "repeats": {"()": "taskmanager.logs.RepeatFilter"},
-    },
-    "handlers": {
-        "stdout": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "formatter": "line",
-            "filters": ["request", "repeats"],
-        }
-    },
-    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
-    "loggers": {
-        **{
-            name: {"level": "WARNING"}
-            for name in ("amqp", "asyncio", "celery.app.trace", "celery.worker.strategy", "daphne", "kombu")
-        },
-        "urllib3": {"level": "ERROR"},  # its warnings hold the URLs of receivers, secrets in them included
-    },
-}
+LOGGING = logs.to_stdout(LOG_LEVEL)

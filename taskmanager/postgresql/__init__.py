@@ -1,11 +1,13 @@
 """PostgreSQL, as DATABASE_URL names it; base.py is Django's backend for it."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn
 
 IDLE_SECONDS = 30
 """A connection that nobody used for so long is left to others: there may be few."""
@@ -37,3 +39,28 @@ def hosts(url: str) -> tuple[str, dict[str, Any]]:
 
 def _is_port(text: str) -> bool:
     return text == "" or (text.isascii() and text.isdigit() and 0 < int(text) < 65_536)
+
+
+def check(parsed: Mapping[str, Any]) -> None:
+    """Asks libpq, without any connection, whether it can use these settings of Django's. Raises ImproperlyConfigured."""
+    texts = [str(parsed[key] or "") for key in ("NAME", "USER", "PASSWORD", "HOST")]
+    if not all(text.isprintable() for text in texts) or " " in texts[-1]:
+        raise ImproperlyConfigured(
+            "DATABASE_URL has a character in its user, password, host or name that cannot be there: is a % not written %25?"
+        )
+    options = {key: value for key, value in parsed.get("OPTIONS", {}).items() if key != "assume_role"}
+    if not _is_port(patience := str(options.get("connect_timeout", ""))):
+        raise ImproperlyConfigured(f"DATABASE_URL: connect_timeout={patience!r} is no number of seconds.")
+    port = "" if parsed["PORT"] in ("", None) or "," in str(parsed["PORT"]) else str(parsed["PORT"])
+    try:
+        # The host is a directory that does not exist: libpq looks at everything else first.
+        text = make_conninfo("", **options, host="/nowhere", port=port)
+    except psycopg.Error as error:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL has an option that PostgreSQL does not know: {str(error).strip()}."
+        ) from error
+    link = PGconn.connect_start(text.encode())
+    reason = link.get_error_message().strip()
+    link.finish()
+    if "/nowhere" not in reason:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be used: {reason}.")

@@ -1,6 +1,10 @@
 """Each reader of the environment, and the sentence it says when it cannot read."""
 
+import errno
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from taskmanager import env
+from tests.servers import ROOT
 
 pytestmark = pytest.mark.anywhere
 
@@ -103,10 +108,10 @@ def test_the_sentence_names_the_variable_that_was_set(value: str, given: Any) ->
     refused(integer, "YY=")
 
 
-@pytest.mark.parametrize("value", ["-1", "31", "nan", "inf", "-inf"])
+@pytest.mark.parametrize("value", ["-1", "31", "nan", "inf", "-inf", "1e1", "1e400", "٣", "1_0", "", "."])
 def test_a_duration_is_finite_and_bounded(value: str, given: Any) -> None:
-    given(XX=value)
-    refused(lambda: env.seconds("XX", default=1, maximum=30), f"XX={value}", "0 to 30 seconds")
+    given(XX=value or "-0.1")
+    refused(lambda: env.seconds("XX", default=1, maximum=30), "XX=", "0 to 30")
 
 
 def test_a_duration_may_have_fractions(given: Any) -> None:
@@ -129,25 +134,6 @@ def test_a_choice_is_one_of_a_few_words(given: Any) -> None:
     refused(lambda: env.choice("XX", "", "quiet", "loud", default="quiet"), "XX='deafening'", "quiet, loud")
 
 
-# ---- Addresses -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("value", ["amqp://host", "amqps://user:secret@host:5671/vhost", "amqp://[::1]:5672//"])
-def test_an_address_has_a_scheme_and_a_host(value: str, given: Any) -> None:
-    given(XX=value)
-    assert env.url("XX", schemes=("amqp", "amqps")) == value
-
-
-@pytest.mark.parametrize("value", ["host", "http://secret@host", "amqp://", "amqp:///secret", "amqp://host:secret",
-                                   "amqp://host:99999999", "amqp://[secret"])  # fmt: skip
-def test_an_address_that_is_none_is_refused_without_repeating_it(value: str, given: Any) -> None:
-    given(XX=value)
-    refused(lambda: env.url("XX", schemes=("amqp", "amqps")), "XX is no address of the form amqp or amqps://host")
-    with pytest.raises(ImproperlyConfigured) as caught:
-        env.url("XX", schemes=("amqp",))
-    assert "secret" not in str(caught.value)
-
-
 # ---- Secrets that are kept -------------------------------------------------------------------------------------------
 
 
@@ -165,12 +151,46 @@ def test_a_secret_is_made_once_readable_by_nobody_else(tmp_path: Path) -> None:
     assert [path.name for path in directory.iterdir()] == ["xx_key"]
 
 
-def test_of_two_processes_at_once_the_first_one_decides(tmp_path: Path) -> None:
-    def make() -> str:
-        (tmp_path / "xx_key").write_text("the other's\n")
-        return "mine"
+MAKES = """
+import sys
+from pathlib import Path
+from taskmanager import env
+print(env.kept_secret("XX_KEY", directory=Path(sys.argv[1]), make=env.random_key))
+"""
 
-    assert env.kept_secret("XX_KEY", directory=tmp_path, make=make) == "the other's"
+
+def test_of_many_processes_at_once_the_first_one_decides(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAKES, str(tmp_path / "data")]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    made = {process.communicate(timeout=120)[0] for process in processes}
+    assert len(made) == 1 and len(made.pop().strip()) >= 64
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["xx_key"]
+
+
+def test_a_secret_is_made_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert env.kept_secret("XX_KEY", directory=tmp_path, make=lambda: "made") == "made"
+
+
+def test_what_a_process_left_that_died_while_it_wrote_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / ".xx_key.new").write_text("half of a much longer secret")
+    assert env.kept_secret("XX_KEY", directory=tmp_path, make=lambda: "made") == "made"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"a\0b"])
+def test_a_kept_secret_that_is_damaged_is_said(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "xx_key").write_bytes(content)
+    refused(lambda: env.kept_secret("XX_KEY", directory=tmp_path, make=lambda: "made"), "XX_KEY", str(tmp_path))
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "/sys/nowhere", "/dev/null", "/dev/null/below"])
+def test_where_nothing_can_be_written_the_sentence_names_the_place(place: str) -> None:
+    refused(
+        lambda: env.kept_secret("XX_KEY", directory=Path(place), make=lambda: "made"), f"DATA_DIR={place}", "XX_KEY"
+    )
 
 
 def test_the_environment_comes_first_and_without_a_directory_nothing_is_made(given: Any, tmp_path: Path) -> None:

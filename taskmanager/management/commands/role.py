@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from taskmanager import env, startup
+from taskmanager import startup
 
 _CELERY = [
     "celery",
@@ -39,7 +39,7 @@ def commands() -> dict[str, list[str]]:
     one = secrets.token_hex(3)  # two of a kind on one host must not share a name: RabbitMQ locks one of them out
     return {
         "web": ["granian", "--interface", "asginl", "--host", address[0], "--port", address[1], "--workers",
-                os.environ.get("WEB_WORKERS", "2"), "--http", "1", "--no-ws", "--http1-header-read-timeout",
+                str(settings.WEB_WORKERS), "--http", "1", "--no-ws", "--http1-header-read-timeout",
                 str(settings.REQUEST_SECONDS * 1000), "--backpressure", "4096", "--respawn-failed-workers",
                 "taskmanager.web:application"],
         "live": ["taskmanager.daphne", "--bind", address[0], "--port", address[1], "--ping-interval", "10",
@@ -54,21 +54,17 @@ def flower() -> list[str]:
 
     Read-only: a Celery task is only a wake-up, so revoking one there would cancel no task.
     """
-    user, password = env.text("FLOWER_USER"), env.text("FLOWER_PASSWORD")
+    user, password = settings.FLOWER_USER, settings.FLOWER_PASSWORD
     if not user or not password:
         raise ImproperlyConfigured("Flower shows task ids and workers to whoever logs in: "
                                    "set FLOWER_USER and FLOWER_PASSWORD, which have no default.")  # fmt: skip
-    if ":" in user or "," in user + password or not (user + password).isascii():
-        # Flower splits its list of logins at commas: a password with one would be two shorter passwords.
-        raise ImproperlyConfigured("FLOWER_USER and FLOWER_PASSWORD: Flower reads ASCII without commas, "
-                                   "and no colon in the name.")  # fmt: skip
     if not settings.RABBITMQ_URL:
         raise ImproperlyConfigured("Flower looks into RabbitMQ, and RABBITMQ_URL is not set.")
     if importlib.util.find_spec("flower") is None:
         raise ImproperlyConfigured("Flower is not installed: pip install --require-hashes -r requirements/flower.txt")
     os.environ["FLOWER_BASIC_AUTH"] = f"{user}:{password}"
-    port = env.integer("FLOWER_PORT", default=5555, minimum=1, maximum=65535)
-    return ["celery", "--app", "taskmanager", "flower", f"--address={settings.HOST}", f"--port={port}",
+    os.environ["FLOWER_PORT"] = str(settings.FLOWER_PORT)  # Flower reads it too, and would not pass over a service link
+    return ["celery", "--app", "taskmanager", "flower", f"--address={settings.HOST}", f"--port={settings.FLOWER_PORT}",
             "--persistent=false", "--read_only=true", "--max_tasks=10000"]  # fmt: skip
 
 
@@ -89,7 +85,6 @@ class Command(BaseCommand):
                 f"role {name} works together with other processes: set {' and '.join(missing)}. "
                 "Everything in one process is manage.py standalone."
             )
-        # Read only when asked for: in Kubernetes a service called flower gives every pod a FLOWER_PORT=tcp://….
         chosen = flower() if name == "flower" else commands()[name]
         try:
             if name != "flower":
