@@ -49,6 +49,8 @@ class Connection(psycopg.Connection[Any]):
         except GIVEN_UP as error:
             self.pgconn.finish()
             raise psycopg.OperationalError(f"The database gave up on this connection: {error}") from error
+        except psycopg.errors.InsufficientPrivilege as error:  # cannot write either, and it is not the client's fault
+            raise psycopg.OperationalError(str(error)) from error
 
 
 @lru_cache

@@ -123,6 +123,13 @@ def test_a_write_that_the_server_refuses_is_a_lost_database_and_the_connection_i
     assert may_write(link)
 
 
+def test_a_right_to_write_that_was_taken_away_is_a_lost_database_too(link: Any) -> None:
+    ask(link, "SELECT set_config('role', 'pg_monitor', false)")
+    with pytest.raises(database.AWAY, match="permission denied"):
+        ask(link, WRITE)
+    link.connection.close()  # a role is no state to give back to the pool
+
+
 def test_one_that_only_reads_moves_over_too_when_it_is_next_used(link: Any) -> None:
     ask(link, READ_ONLY)
     if link.pool:
