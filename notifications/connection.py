@@ -7,6 +7,7 @@ untouched: they still know the host by its name.
 from __future__ import annotations
 
 import contextlib
+import http
 import http.client
 import queue
 import socket
@@ -21,14 +22,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .addresses import Address, canonical
+from .dialling import NoneAnswered, first_to_answer
 from .targets import EgressPolicy, Reach, Target, TargetRefused, canonical_address, check_address
 
 DNS_SECONDS = 3.0
 CONNECT_SECONDS = 5.0
-MAX_ADDRESSES = 3
+MAX_INTERIM_ANSWERS = 16
 MAX_LOOKUPS = 64
 
-ErrorCode = Literal["", "dns", "connect", "tls", "timeout", "reset", "blocked", "too_large", "invalid_url"]
+ErrorCode = Literal["", "dns", "connect", "tls", "timeout", "reset", "interim", "blocked", "too_large", "invalid_url"]
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 Resolver = Callable[[str, int], Sequence[AddressInfo]]
 
@@ -80,7 +82,7 @@ class Line:
         reaches = {check_address(it, port, self.policy, ground=self.target.ground) for it in addresses}
         self.reach = Reach.PUBLIC if reaches == {Reach.PUBLIC} else Reach.PRIVATE
         self.finish_phase("dns")
-        connection = self._connect(addresses[:MAX_ADDRESSES], port)
+        connection = self._connect(addresses, port)
         self.finish_phase("connect")
         return connection
 
@@ -120,24 +122,17 @@ class Line:
     def _remaining(self) -> float:
         return self._deadline - monotonic()
 
-    def _connect(self, addresses: list[Address], port: int) -> socket.socket:
-        """Connected to the first address that answers; each is given an equal share of the time left."""
-        give_up = monotonic() + min(CONNECT_SECONDS, self._remaining())
-        errors = []
-        for tried, address in enumerate(addresses):
-            share = (give_up - monotonic()) / (len(addresses) - tried)
-            try:
-                return self._connect_one(address, port, seconds=max(share, 0.001))
-            except OSError as error:
-                errors.append(f"{address}: {error}")
-        raise Failure("connect", "; ".join(errors))
-
-    def _connect_one(self, address: Address, port: int, *, seconds: float) -> socket.socket:
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        connection = socket.socket(family, socket.SOCK_STREAM)
+    def _connect(self, addresses: Sequence[Address], port: int) -> socket.socket:
         try:
-            connection.settimeout(seconds)
-            connection.connect((str(address), port))
+            found = first_to_answer(addresses, port, seconds=min(CONNECT_SECONDS, self._remaining()))
+        except NoneAnswered as error:
+            raise Failure("connect", str(error)) from None
+        return self._take(found, port)
+
+    def _take(self, found: tuple[Address, socket.socket], port: int) -> socket.socket:
+        """The connection, once it is known to lead where it should and the deadline can cut it."""
+        address, connection = found
+        try:
             peer, peer_port = connection.getpeername()[:2]
             if (canonical_address(peer), peer_port) != (address, port):
                 raise _refusal(f"connected to {address} and reached {peer}")
@@ -161,7 +156,23 @@ class Line:
                 _shut_down(self._guard)
 
 
+class _Response(http.client.HTTPResponse):
+    """Skips interim answers (RFC 9110, 15.2): http.client itself skips 100 alone, and that without end."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM_ANSWERS + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= 200:
+                return version, status, reason
+            if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                raise Failure("interim", "answered 101, and no other protocol was asked for")
+            http.client.parse_headers(self.fp)
+        raise Failure("interim", f"more than {MAX_INTERIM_ANSWERS} interim answers")
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
+
     def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.line = line

@@ -22,8 +22,8 @@ WINDOW = timedelta(minutes=5)
 MOST_LATENCIES = 10_000
 QUANTILES = (0.5, 0.95)
 OUTCOMES = (
-    "success", "status_1xx", "status_3xx", "status_4xx", "status_5xx", "dns", "connect", "tls", "timeout", "reset", "blocked",
-    "invalid_url", "too_large", "interrupted", "other",
+    "success", "status_1xx", "status_3xx", "status_4xx", "status_5xx", "dns", "connect", "tls", "timeout", "reset", "interim",
+    "blocked", "invalid_url", "too_large", "interrupted", "other",
 )  # fmt: skip
 PREFIX = "taskmanager_webhook_"
 Status = Delivery.Status

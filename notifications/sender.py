@@ -40,6 +40,7 @@ MESSAGES: dict[ErrorCode, str] = {
     "tls": "The TLS connection failed: is the certificate valid, complete and made for this host?",
     "timeout": "The receiver did not answer in time.",
     "reset": "The connection ended before there was a valid answer.",
+    "interim": "No final answer came: too many interim ones (1xx), or a change of protocol (101) that was not asked for.",
     "too_large": "The header of the answer was too large.",
     "invalid_url": "This address cannot be used.",
 }

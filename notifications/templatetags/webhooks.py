@@ -17,7 +17,7 @@ register = template.Library()
 State = Endpoint.State
 ERRORS = {
     "dns": "No address found", "connect": "Could not connect", "tls": "TLS failed", "timeout": "Timed out",
-    "reset": "Connection broken off", "blocked": "Blocked", "invalid_url": "Not a usable address",
+    "reset": "Connection broken off", "interim": "No final answer", "blocked": "Blocked", "invalid_url": "Not a usable address",
     "too_large": "Answer too large", "interrupted": "Interrupted",
 }  # fmt: skip
 

@@ -261,6 +261,16 @@ def test_an_endless_head_is_final(open_loopback: None) -> None:
         assert outcome(ran(url=receiver.url(host="127.0.0.1"))) == ("FAILED", "http_too_large")
 
 
+def test_hints_before_the_answer_are_skipped_and_a_change_of_protocol_is_refused(open_loopback: None) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    with RawReceiver(answering(hints + b"HTTP/1.1 200 OK\r\nETag: x\r\n\r\n")) as receiver:
+        task = ran(url=receiver.url(host="127.0.0.1"))
+    assert task.result is not None
+    assert (task.status, task.result["status"], task.result["headers"]) == ("DONE", 200, {"etag": "x"})
+    with RawReceiver(answering(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")) as receiver:
+        assert outcome(ran(url=receiver.url(host="127.0.0.1"))) == ("PENDING", "http_interim")
+
+
 # ---- Where it may go ------------------------------------------------------------------------------------------------
 
 REFUSED_TARGETS = [

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from notifications import connection
+from notifications import connection, dialling
 from notifications.connection import MAX_LOOKUPS, AddressInfo, Line
 from notifications.sender import EXCERPT_BYTES, MAX_RESPONSE_BYTES, Exchange, excerpt, self_check, send
 from notifications.targets import EgressPolicy, TargetRefused
@@ -176,7 +176,7 @@ def test_dripped_headers_end_at_the_deadline_and_the_status_line_counts() -> Non
     [
         silent,
         dripping(b"HTTP/1.1 ", b" "),
-        dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        dripping(b"HTTP/1.1 100 Continue\r\n\r\n", b"\r"),
         dripping(b"HTTP/1.1 100 Continue\r\nX: ", b"x"),
     ],
 )
@@ -427,14 +427,16 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
                 waiting.connect_ex(("127.0.0.9", receiver.port))
             exchange = post(receiver.url(), resolver=answers("127.0.0.9", "127.0.0.1"))
     assert (exchange.status, exchange.peer_ip) == (200, "127.0.0.1")
-    assert exchange.connect_ms is not None and exchange.connect_ms >= 2000
+    assert exchange.connect_ms is not None and exchange.connect_ms >= dialling.STAGGER_SECONDS * 1000
 
 
-def test_three_addresses_are_tried() -> None:
+def test_six_addresses_are_tried() -> None:
+    dead = [f"127.0.0.{number}" for number in range(2, 8)]
     with Receiver(answering(OK)) as receiver:
-        third = post(receiver.url(), resolver=answers("127.0.0.2", "127.0.0.3", "127.0.0.1"))
-        fourth = post(receiver.url(), resolver=answers("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"))
-    assert (third.status, fourth.error_code) == (200, "connect")
+        sixth = post(receiver.url(), resolver=answers(*dead[:5], "127.0.0.1"))
+        seventh = post(receiver.url(), resolver=answers(*dead, "127.0.0.1"))
+    assert (sixth.status, seventh.error_code) == (200, "connect")
+    assert all(f"{ip}: Connection refused" in seventh.error_detail for ip in dead)
 
 
 @pytest.mark.parametrize(
@@ -535,7 +537,7 @@ def test_a_connection_that_reaches_another_address_is_refused() -> None:
     line = Line(LOCAL, answers(), seconds=5)
     with Receiver(answering(OK)) as receiver:
         with pytest.raises(TargetRefused) as refusal:
-            line._connect_one(ip_address("0.0.0.0"), receiver.port, seconds=1)
+            line._connect([ip_address("0.0.0.0")], receiver.port)
         line.end()
     assert "127.0.0.1" in refusal.value.detail
 
