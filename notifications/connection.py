@@ -7,12 +7,16 @@ untouched: they still know the host by its name.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import http
 import http.client
+import itertools
+import os
 import queue
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic
@@ -50,13 +54,104 @@ def system_resolver(host: str, port: int) -> Sequence[AddressInfo]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
+class Deadlines:
+    """Cuts exchanges whose time is over. One thread for all of them, started at first use."""
+
+    def __init__(self) -> None:
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._heap: list[tuple[float, int, weakref.ref[Line]]] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, line: "Line", at: float) -> None:
+        """Cuts `line` at the moment `at` of the monotonic clock, unless it has ended before."""
+        with self._changed:
+            heapq.heappush(self._heap, (at, next(self._numbers), weakref.ref(line)))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="webhook-deadlines", daemon=True)
+                self._thread.start()
+            elif self._heap[0][0] == at:
+                self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._heap or (wait := self._heap[0][0] - monotonic()) > 0:
+                    self._changed.wait(wait if self._heap else None)
+                _at, _number, reference = heapq.heappop(self._heap)
+            line = reference()
+            if line is not None:
+                line.cut()
+
+
+_deadlines = Deadlines()
+
+
+class Keep:
+    """One kept-alive connection to one receiver, used by one exchange at a time.
+
+    Its address was checked when it was made, and the connection stays on that address: for MAX_AGE_SECONDS or MAX_USES
+    requests, whichever comes first.
+    """
+
+    MAX_AGE_SECONDS = 60.0
+    MAX_USES = 100
+
+    def __init__(self) -> None:
+        self.line: Line | None = None
+        self.adapter: Any = None
+        self.made_for: tuple[Any, ...] = ()
+        self.peer_ip = ""
+        self.reach = Reach.PRIVATE
+        self.guard: socket.socket | None = None
+        self._opened_at = 0.0
+        self._uses = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.guard is not None
+
+    @property
+    def is_worn(self) -> bool:
+        """True once it is to be made anew."""
+        return self._uses >= self.MAX_USES or monotonic() - self._opened_at > self.MAX_AGE_SECONDS
+
+    def use(self, line: "Line") -> None:
+        """The next exchange is `line`."""
+        self.line = line
+        self._uses += 1
+
+    def opened(self, connection: socket.socket, *, peer_ip: str, reach: Reach) -> None:
+        """Its connection was made. Keeps a descriptor of its own: TLS takes over the other."""
+        self.drop_guard()
+        self.guard, self.peer_ip, self.reach = connection.dup(), peer_ip, reach
+        self._opened_at, self._uses = monotonic(), 1
+
+    def drop_guard(self) -> None:
+        if self.guard is not None:
+            _shut_down(self.guard)
+            self.guard.close()
+            self.guard = None
+
+    def close(self) -> None:
+        """Ends the connection. The next exchange makes another."""
+        adapter, self.adapter, self.line = self.adapter, None, None
+        if adapter is not None:
+            adapter.close()
+        self.drop_guard()
+
+
 class Line:
     """One exchange's clock, the phases it has been through, and the socket that the deadline cuts.
 
     The clock runs from the first moment; `end()` must be called.
     """
 
-    def __init__(self, policy: EgressPolicy, resolver: Resolver, *, seconds: float) -> None:
+    def __init__(self, policy: EgressPolicy, resolver: Resolver, *, seconds: float, keep: Keep) -> None:
         self.policy = policy
         self.resolver = resolver
         self.seconds = seconds
@@ -65,18 +160,22 @@ class Line:
         self.peer_ip = ""
         self.phases: dict[str, float] = {}  # milliseconds
         self.is_cut = False
+        self.is_reused = keep.is_open
         self._started = self._phase_started = monotonic()
         self._deadline = self._started + seconds
-        self._guard: socket.socket | None = None
+        self._keep = keep
+        self._has_ended = False
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
+        if keep.is_open:
+            self.peer_ip, self.reach = keep.peer_ip, keep.reach
+        keep.use(self)
+        _deadlines.watch(self, self._deadline)
 
     def open(self, host: str, port: int) -> socket.socket:
         """A connected socket to the target, for urllib3. Raises TargetRefused and Failure."""
         if self.target is None or (host, port) != (self.target.host, self.target.port):
             raise _refusal(f"urllib3 understood {host} port {port}")
+        self.is_reused = False
         self._phase_started = monotonic()
         addresses = _resolve(self.resolver, host, port, seconds=min(DNS_SECONDS, self._remaining()))
         reaches = {check_address(it, port, self.policy, ground=self.target.ground) for it in addresses}
@@ -100,9 +199,9 @@ class Line:
             return "timeout"
         if isinstance(error, Failure):
             return error.code
-        if self.target is None or "connect" not in self.phases:
+        if self.target is None or not (self.is_reused or "connect" in self.phases):
             return "invalid_url" if isinstance(error, ValueError) else "connect"
-        if self.target.scheme == "https" and "tls" not in self.phases:
+        if self.target.scheme == "https" and not self.is_reused and "tls" not in self.phases:
             return "tls"
         for cause in _causes(error):
             # http.client has no class of its own for "more than 100 header lines".
@@ -110,14 +209,12 @@ class Line:
                 return "too_large"
         return "reset"
 
-    def end(self) -> None:
-        """Stop the clock and let go of the connection, whoever still holds a reference to it."""
-        self._timer.cancel()
+    def end(self, *, keeps: bool = False) -> None:
+        """Stop the clock and, unless it is to be kept, let go of the connection, whoever still refers to it."""
         with self._lock:
-            if self._guard is not None:
-                _shut_down(self._guard)
-                self._guard.close()
-                self._guard = None
+            self._has_ended = True
+        if not keeps or self.is_cut:
+            self._keep.close()
 
     def _remaining(self) -> float:
         return self._deadline - monotonic()
@@ -141,19 +238,21 @@ class Line:
             with self._lock:
                 if self.is_cut:
                     raise Failure("timeout", "the deadline passed while connecting")
-                # A descriptor of our own: TLS takes over the other, and numbers of closed ones are reused.
-                self._guard = connection.dup()
+                self._keep.opened(connection, peer_ip=str(address), reach=self.reach)
         except BaseException:
             connection.close()
             raise
         self.peer_ip = str(address)
         return connection
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """The deadline has come."""
         with self._lock:
+            if self._has_ended:
+                return
             self.is_cut = True
-            if self._guard is not None:
-                _shut_down(self._guard)
+            if self._keep.guard is not None:
+                _shut_down(self._keep.guard)
 
 
 class _Response(http.client.HTTPResponse):
@@ -173,18 +272,21 @@ class _Response(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
 
-    def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, keep: Keep, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.line = line
+        self.keep = keep
 
     def _new_conn(self) -> socket.socket:
-        return self.line.open(self.host, self.port or self.default_port)
+        if self.keep.line is None:
+            raise _refusal("a connection outside of any exchange")
+        return self.keep.line.open(self.host, self.port or self.default_port)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        self.line.finish_phase("tls")
+        if self.keep.line is not None:
+            self.keep.line.finish_phase("tls")
 
 
 class _Pool(HTTPConnectionPool):
@@ -195,14 +297,14 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
-def pool_classes(line: Line, context: ssl.SSLContext) -> dict[str, Callable[..., HTTPConnectionPool]]:
-    """For `PoolManager.pool_classes_by_scheme`: pools whose connections all go through this line."""
+def pool_classes(keep: Keep, context: ssl.SSLContext) -> dict[str, Callable[..., HTTPConnectionPool]]:
+    """For `PoolManager.pool_classes_by_scheme`: pools whose connections are all made by the exchange under way."""
 
     def tls_pool(host: str, port: int, **options: Any) -> HTTPSConnectionPool:
         # Ours last: requests 2.32 brings a context of its own.
-        return _TLSPool(host, port, **options | {"line": line, "ssl_context": context, "cert_reqs": "CERT_REQUIRED"})
+        return _TLSPool(host, port, **options | {"keep": keep, "ssl_context": context, "cert_reqs": "CERT_REQUIRED"})
 
-    return {"http": partial(_Pool, line=line), "https": tls_pool}
+    return {"http": partial(_Pool, keep=keep), "https": tls_pool}
 
 
 def _resolve(resolver: Resolver, host: str, port: int, *, seconds: float) -> list[Address]:
@@ -244,6 +346,12 @@ def _address(info: AddressInfo) -> Address:
     if not (is_ipv6 or family == socket.AF_INET) or (is_ipv6 and any(address[3:])):
         raise _refusal(f"{address} is of another family, or has a zone")
     return canonical_address(str(address[0]))
+
+
+def is_closed_early(error: BaseException) -> bool:
+    """Whether the connection was closed by the other side instead of an answer, or before the request was out."""
+    closed = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+    return any(isinstance(cause, closed) for cause in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,28 +5,31 @@ FAILED once the schedule is used up, or BLOCKED where the address may not be rea
 disabled; CANCELLED by a person. At-least-once: a lease that expires is an attempt whose end nobody saw, and it is made
 again.
 
-Whoever has ended one request to an endpoint takes the next that is due there. So a claim that finds the endpoint busy
-needs no queue: it leaves its delivery to those who are at it.
+Claims and records are made by the batch (statements.py). Whoever has ended a request to an endpoint claims what is due
+there next. So a claim that finds the endpoint busy needs no queue: it leaves its delivery to those who are at it.
 """
 
-import json
 import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Min, QuerySet
+from django.db.models import QuerySet
 
-from notifications import breaker, endpoints, sender, wire
+from notifications import breaker, endpoints, sender, statements, wire
 from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.outbox import HEAD_START, TEST, held
 from notifications.payloads import PING
 from notifications.sender import Exchange
+from notifications.statements import Claimed, Room
+from notifications.wire import Sending
 from tasks_app import clock, database
 
 logger = logging.getLogger(__name__)
@@ -37,17 +40,18 @@ SLOW = timedelta(seconds=5)
 BUSY_WAIT = 60
 MOST_ASKED = 600
 CALL_SECONDS = 1.0
-ENDED = (
-    "finished_at",
-    "status_code",
-    "error_code",
-    "error_detail",
-    "timings",
-    "peer",
-    "response_headers",
-    "response_excerpt",
-)
+MAX_BATCH = 64
+"""Deliveries of one claim."""
 Status = Delivery.Status
+Source = Endpoint.Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Attempts to be made now. `full` are the endpoints where more may be due once some of them have ended."""
+
+    sendings: Sequence[Sending]
+    full: frozenset[uuid.UUID]
 
 
 def due(now: datetime) -> QuerySet[Delivery]:
@@ -55,17 +59,17 @@ def due(now: datetime) -> QuerySet[Delivery]:
     return Delivery.objects.filter(status=Status.PENDING, next_attempt_at__lte=now)
 
 
-def waiting_endpoints(task_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+def waiting_endpoints(task_ids: Collection[uuid.UUID]) -> list[uuid.UUID]:
     """The endpoints that something is due for, of what is to be told of these tasks; each once."""
-    rows = due(clock.now() + clock.APART).filter(event__task_id__in=task_ids).order_by("pk")
-    return list(dict.fromkeys(rows.values_list("endpoint_id", flat=True)))
+    rows = due(clock.now() + clock.APART).filter(event__task_id__in=task_ids).order_by()
+    return list(rows.values_list("endpoint_id", flat=True).distinct())
 
 
 def drain(endpoint_id: uuid.UUID) -> bool:
     """Sends what is due for an endpoint, one after the other. Begins none after a second; True: more is due."""
     started = time.monotonic()
     while time.monotonic() - started < CALL_SECONDS:
-        if not _send(endpoint_id):
+        if not _send([endpoint_id]):
             return False
     return database.patiently(lambda: due(clock.now()).filter(endpoint_id=endpoint_id).exists())
 
@@ -74,26 +78,63 @@ def send(delivery_id: uuid.UUID, *, now: datetime | None = None) -> None:
     """Makes one attempt if the delivery is due, its endpoint may be told, and nobody else is at it."""
     endpoint_id = Delivery.objects.filter(pk=delivery_id).values_list("endpoint_id", flat=True).first()
     if endpoint_id is not None:
-        _send(endpoint_id, delivery_id, now=now)
+        _send([endpoint_id], only=delivery_id, now=now)
 
 
-def _send(endpoint_id: uuid.UUID, delivery_id: uuid.UUID | None = None, *, now: datetime | None = None) -> bool:
-    claimed = database.patiently(lambda: _claim(endpoint_id, delivery_id, now=now or clock.now()))
-    if claimed is None:
-        return False
-    delivery, attempt = claimed
+def _send(endpoint_ids: Collection[uuid.UUID], *, only: uuid.UUID | None = None, now: datetime | None = None) -> bool:
+    claimed = database.patiently(lambda: claim(endpoint_ids, only=only, now=now or clock.now()))
     if not connection.in_atomic_block:
-        connection.close()  # held across the request it would starve the others of the pool
-    exchange = wire.exchange(delivery, attempt)
-    # It was told: that must not be forgotten, lest it be told again.
-    database.patiently(lambda: _record(delivery, attempt, exchange, now=clock.now()))
-    if exchange.succeeded:
-        logger.info("Notified task_id=%s type=%s title=%r status=%s", delivery.event.task_id, delivery.event.type,
-                    _title(delivery), exchange.status)  # fmt: skip
+        connection.close()  # held across the requests it would starve others
+    endings = [(sending, wire.exchange(sending)) for sending in claimed.sendings]
+    # It was delivered: that must not be forgotten, lest it be delivered again.
+    database.patiently(lambda: record(endings, now=clock.now()))
+    return bool(endings)
+
+
+def claim(
+    endpoint_ids: Collection[uuid.UUID], *, now: datetime, batch: int = MAX_BATCH, only: uuid.UUID | None = None
+) -> Claim:
+    """Takes what is due of these endpoints, as much as each may be sent now. What must wait longer is told so."""
+    with transaction.atomic():
+        # Locked, so that two senders count those in flight one after the other. Plans, which refer to it, go on.
+        locked = Endpoint.objects.select_for_update(no_key=True).filter(pk__in=endpoint_ids).order_by("pk")
+        by_id = {endpoint.pk: endpoint for endpoint in locked}
+        # Whoever planned them may have a clock that is a little ahead of this one.
+        soon = now + clock.APART
+        if not by_id:
+            return Claim(sendings=(), full=frozenset())
+        claimed, full = statements.claim(
+            [_room(endpoint, soon=soon) for endpoint in by_id.values()],
+            now=now,
+            due=soon,
+            lease_expires_at=now + _lease(),
+            slow_lease=now + _lease() - SLOW,
+            batch=batch,
+            only=only,
+        )
+        for endpoint in by_id.values():
+            _put_off(endpoint, soon=soon)
+    sendings = [Sending(**_fields(item), endpoint=by_id[item.endpoint_id]) for item in claimed]
+    return Claim(sendings=sendings, full=frozenset(full))
+
+
+def record(endings: Sequence[tuple[Sending, Exchange]], *, now: datetime) -> None:
+    """Writes down how attempts ended, and what follows for their deliveries and endpoints."""
+    if not endings:
+        return
+    verdicts = [_verdict(sending, exchange, now=now) for sending, exchange in endings]
+    if all(_is_no_news(sending, exchange, now=now) for sending, exchange in endings):
+        statements.record(verdicts, now=now)  # one statement is a transaction of its own
     else:
-        logger.warning("Not notified task_id=%s type=%s attempt=%d: %s", delivery.event.task_id, delivery.event.type,
-                       delivery.attempts, delivery.reason)  # fmt: skip
-    return True
+        with transaction.atomic():
+            locked = _note_health(endings, now=now)
+            mine = statements.record(verdicts, now=now)
+            for sending, exchange in endings:
+                endpoint = locked.get(sending.endpoint.pk)
+                if sending.delivery_id in mine and endpoint and _is_gone(sending, exchange):
+                    endpoints.disable(endpoint, "It answered 410 (gone).", who="", now=now)
+    for (sending, exchange), verdict in zip(endings, verdicts, strict=True):
+        _log(sending, exchange, verdict["reason"])
 
 
 def replay(
@@ -153,121 +194,116 @@ def interrupted(*, now: datetime, limit: int = 100) -> int:
             # By the schedule and counted, like any failure: what ends its sender must not do so for ever.
             lost_sender = Exchange(error_message="the sender was lost during the request")
             wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, lost_sender, now=now)
-            _retry(delivery, now=now, wait=wait, why=why)
+            again = _again(wait, why, expires_at=delivery.expires_at, now=now)
+            Delivery.objects.filter(pk=delivery.pk).update(**again, lease_expires_at=None, woken_at=None)
     return len(rows)
 
 
-def _claim(
-    endpoint_id: uuid.UUID, delivery_id: uuid.UUID | None, *, now: datetime
-) -> tuple[Delivery, DeliveryAttempt] | None:
-    with transaction.atomic():
-        # Locked, so that two senders count those in flight one after the other. Plans, which refer to it, go on.
-        endpoint = Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint_id).first()
-        if endpoint is None:
-            return None
-        # Whoever planned it may have a clock that is a little ahead of this one.
-        rows = due(now + clock.APART).filter(endpoint=endpoint)
-        if delivery_id is not None:
-            rows = rows.filter(pk=delivery_id)
-        locked = rows.select_for_update(of=("self",), skip_locked=True)
-        locked = locked.select_related("event").order_by("next_attempt_at", "pk")
-        delivery = locked.first()
-        if delivery is not None and delivery.trigger != TEST and not _may_send(endpoint, now=now):
-            delivery = locked.filter(trigger=TEST).first()  # goes in any state
-        if delivery is None:
-            return None
-        delivery.endpoint = endpoint
-        delivery.url = wire.url_of(delivery)
-        delivery.status, delivery.next_attempt_at = Status.SENDING, None
-        delivery.attempts += 1
-        trigger, delivery.trigger = delivery.trigger, "auto"
-        delivery.lease_expires_at = now + _lease()
-        asked_by, delivery.asked_by = delivery.asked_by, ""
-        delivery.save(
-            update_fields=["status", "next_attempt_at", "attempts", "lease_expires_at", "trigger", "asked_by", "url"]
-        )
-        attempt = DeliveryAttempt(
-            delivery=delivery, endpoint=endpoint, number=delivery.attempts, trigger=trigger, asked_by=asked_by, started_at=now
-        )  # fmt: skip
-        attempt.save(force_insert=True)
-        return delivery, attempt
+def _fields(item: Claimed) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in Claimed.__slots__ if name != "endpoint_id"}
 
 
-def _may_send(endpoint: Endpoint, *, now: datetime) -> bool:
-    """Whether one more may go there now. If not, what is due is held, or waits as long as the endpoint must."""
-    waits = due(now + clock.APART).filter(endpoint=endpoint).exclude(trigger=TEST)
+def _room(endpoint: Endpoint, *, soon: datetime) -> Room:
+    may_send = endpoint.state == Endpoint.State.ENABLED and not _must_wait(endpoint, soon=soon)
+    return Room(
+        endpoint_id=endpoint.pk,
+        most=breaker.most_in_flight(endpoint) if may_send else 0,
+        url=wire.url_of_endpoint(endpoint),
+        body=wire.body_column(endpoint),
+    )
+
+
+def _must_wait(endpoint: Endpoint, *, soon: datetime) -> bool:
+    return bool(endpoint.not_before and endpoint.not_before > soon)
+
+
+def _put_off(endpoint: Endpoint, *, soon: datetime) -> None:
+    """What is due of an endpoint that may not be told now is held, or waits as long as the endpoint must."""
+    waits = due(soon).filter(endpoint=endpoint).exclude(trigger=TEST)
     if endpoint.state != Endpoint.State.ENABLED:
         waits.update(**held(endpoint))
-        return False
-    if endpoint.not_before and endpoint.not_before > now + clock.APART:
+    elif _must_wait(endpoint, soon=soon):
         waits.update(next_attempt_at=endpoint.not_before, woken_at=None, reason=endpoint.not_before_reason)
-        return False
-    in_flight = Delivery.objects.filter(endpoint=endpoint, status=Status.SENDING, lease_expires_at__gt=now)
-    out = in_flight.aggregate(count=Count("pk"), oldest=Min("lease_expires_at"))
-    # One that is out for long makes room for no other: a receiver that hangs must not hold thread after thread.
-    slow = out["count"] and out["oldest"] < now + _lease() - SLOW
-    return not slow and out["count"] < breaker.most_in_flight(endpoint)
 
 
 def _lease() -> timedelta:
     return timedelta(seconds=settings.WEBHOOK_DEADLINE_SECONDS) + LEASE_MARGIN
 
 
-def _record(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> None:
-    attempt.finished_at, attempt.status_code = now, exchange.status
-    attempt.error_code, attempt.error_detail = exchange.error_code, exchange.error_detail
-    phases = {"dns": exchange.dns_ms, "connect": exchange.connect_ms, "tls": exchange.tls_ms,
-              "first_byte": exchange.first_byte_ms, "total": exchange.total_ms}  # fmt: skip
-    attempt.timings = {name: round(value, 1) for name, value in phases.items() if value is not None}
-    attempt.peer, attempt.response_headers = exchange.peer_ip, exchange.response_headers
-    attempt.response_excerpt = exchange.response_excerpt.replace("\0", "")
-    with transaction.atomic():
-        fares = _fares(delivery, attempt, exchange, now=now)
-        # A lease that expired, or a row that is gone, is somebody else's by now. The lock of an update lasts.
-        sending = Delivery.objects.filter(pk=delivery.pk, status=Status.SENDING, attempts=attempt.number)
-        is_mine = sending.update(woken_at=None)
-        DeliveryAttempt.objects.filter(pk=attempt.pk).update(**{name: getattr(attempt, name) for name in ENDED})
-        if not is_mine:
-            return
-        if exchange.succeeded:
-            _finish(delivery, Status.DELIVERED, now=now, why=f"Answered {exchange.status}")
-        elif exchange.error_code in ("blocked", "invalid_url"):
-            _finish(delivery, Status.BLOCKED, now=now, why=exchange.error_message)
-        elif attempt.trigger == TEST:
-            _finish(delivery, Status.FAILED, now=now, why=f"The test failed: {_what(exchange)}")
-        elif exchange.status == 410 and fares.source != Endpoint.Source.DEFAULT:
-            _finish(delivery, Status.FAILED, now=now, why="Given up: answered 410 (gone)")
-            if fares.source == Endpoint.Source.ENDPOINT:
-                endpoints.disable(fares, "It answered 410 (gone).", who="", now=now)
-        else:
-            if fares.source == Endpoint.Source.DEFAULT:  # where the operator's receiver sends one is not for everybody
-                exchange = replace(
-                    exchange,
-                    response_headers={
-                        name: value for name, value in exchange.response_headers.items() if name != "location-host"
-                    },
-                )
-            wait, why = next_wait(delivery.attempts - delivery.attempts_uncounted, exchange, now=now)
-            _retry(delivery, now=now, wait=wait, why=why)
-
-
-def _fares(delivery: Delivery, attempt: DeliveryAttempt, exchange: Exchange, *, now: datetime) -> Endpoint:
-    """Writes down how the endpoint fares, where that is news. Locks it before the delivery, as a claim does."""
-    endpoint = delivery.endpoint
-    if exchange.succeeded and not breaker.is_news(endpoint, now):
-        return endpoint
-    if exchange.error_code in ("blocked", "invalid_url") or (attempt.trigger == TEST and not exchange.succeeded):
-        return endpoint
-    locked = Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint.pk).first()
-    if locked is None:
-        return endpoint
+def _is_no_news(sending: Sending, exchange: Exchange, *, now: datetime) -> bool:
+    """Whether the endpoint's health stays as it is."""
     if exchange.succeeded:
-        breaker.succeeded(locked, now=now)
-    else:
-        breaker.failed(locked, exchange, now=now)
-        endpoints.tell_of_failing(locked, now=now)
-    locked.save(update_fields=breaker.FIELDS)
-    return locked
+        return not breaker.is_news(sending.endpoint, now)
+    return exchange.error_code in ("blocked", "invalid_url") or sending.trigger == TEST
+
+
+def _is_gone(sending: Sending, exchange: Exchange) -> bool:
+    return exchange.status == 410 and sending.trigger != TEST and sending.endpoint.source == Source.ENDPOINT
+
+
+def _note_health(endings: Sequence[tuple[Sending, Exchange]], *, now: datetime) -> dict[uuid.UUID, Endpoint]:
+    """Writes down how the endpoints fare. Locks them, in one order and before the deliveries, as a claim does."""
+    news = [pair for pair in endings if not _is_no_news(*pair, now=now)]
+    ids = {sending.endpoint.pk for sending, _exchange in news}
+    locked = Endpoint.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    by_id = {endpoint.pk: endpoint for endpoint in locked}
+    for sending, exchange in news:
+        endpoint = by_id.get(sending.endpoint.pk)
+        if endpoint is None:
+            continue
+        if exchange.succeeded:
+            breaker.succeeded(endpoint, now=now)
+        else:
+            breaker.failed(endpoint, exchange, now=now)
+            endpoints.tell_of_failing(endpoint, now=now)
+    for endpoint in by_id.values():
+        endpoint.save(update_fields=breaker.FIELDS)
+    return by_id
+
+
+def _verdict(sending: Sending, exchange: Exchange, *, now: datetime) -> statements.Ending:
+    """What an answer means for the delivery, and what is kept of it."""
+    return {
+        "id": sending.delivery_id,
+        "number": sending.number,
+        **_decision(sending, exchange, now=now),
+        "status_code": exchange.status,
+        "error_code": exchange.error_code,
+        "error_detail": exchange.error_detail,
+        "timings": exchange.timings,
+        "peer": exchange.peer_ip,
+        "response_headers": exchange.response_headers,
+        "response_excerpt": exchange.response_excerpt.replace("\0", ""),
+    }  # type: ignore[typeddict-item]
+
+
+def _decision(sending: Sending, exchange: Exchange, *, now: datetime) -> Mapping[str, Any]:
+    if exchange.succeeded:
+        return _ended(Status.DELIVERED, f"Answered {exchange.status}", now=now)
+    if exchange.error_code in ("blocked", "invalid_url"):
+        return _ended(Status.BLOCKED, exchange.error_message, now=now)
+    if sending.trigger == TEST:
+        return _ended(Status.FAILED, f"The test failed: {_what(exchange)}", now=now)
+    if exchange.status == 410 and sending.endpoint.source != Source.DEFAULT:
+        return _ended(Status.FAILED, "Given up: answered 410 (gone)", now=now)
+    if sending.endpoint.source == Source.DEFAULT:  # where the operator's receiver sends one is not for everybody
+        shown = {name: value for name, value in exchange.response_headers.items() if name != "location-host"}
+        exchange = replace(exchange, response_headers=shown)
+    wait, why = next_wait(sending.number - sending.attempts_uncounted, exchange, now=now)
+    return _again(wait, why, expires_at=sending.expires_at, now=now)
+
+
+def _ended(status: Delivery.Status, why: str, *, now: datetime) -> Mapping[str, Any]:
+    return {"status": str(status), "next_attempt_at": None, "finished_at": now, "reason": why}
+
+
+def _again(wait: float | None, why: str, *, expires_at: datetime, now: datetime) -> Mapping[str, Any]:
+    again = None if wait is None else now + timedelta(seconds=wait)
+    if again is None:
+        return _ended(Status.FAILED, why, now=now)
+    if again > expires_at:
+        return _ended(Status.FAILED, f"Expired. {why}", now=now)
+    return {"status": str(Status.PENDING), "next_attempt_at": again, "finished_at": None, "reason": why}
 
 
 def next_wait(
@@ -296,21 +332,21 @@ def _what(exchange: Exchange) -> str:
     return exchange.error_message or exchange.error_code
 
 
-def _retry(delivery: Delivery, *, now: datetime, wait: float | None, why: str) -> None:
-    again = None if wait is None else now + timedelta(seconds=wait)
-    if again is None or again > delivery.expires_at:
-        _finish(delivery, Status.FAILED, now=now, why=why if again is None else f"Expired. {why}")
-        return
-    delivery.status, delivery.next_attempt_at, delivery.lease_expires_at = Status.PENDING, again, None
-    delivery.reason, delivery.woken_at = why, None
-    delivery.save(update_fields=["status", "next_attempt_at", "lease_expires_at", "reason", "woken_at"])
+def _log(sending: Sending, exchange: Exchange, reason: str) -> None:
+    if exchange.succeeded:
+        logger.info(
+            "Notified task_id=%s type=%s title=%r status=%s",
+            sending.task_id,
+            sending.type,
+            _title(sending),
+            exchange.status,
+        )
+    else:
+        logger.warning(
+            "Not notified task_id=%s type=%s attempt=%d: %s", sending.task_id, sending.type, sending.number, reason
+        )
 
 
-def _finish(delivery: Delivery, status: Delivery.Status, *, now: datetime, why: str) -> None:
-    delivery.status, delivery.finished_at, delivery.reason = status, now, why
-    delivery.next_attempt_at = delivery.lease_expires_at = None
-    delivery.save(update_fields=["status", "finished_at", "reason", "next_attempt_at", "lease_expires_at"])
-
-
-def _title(delivery: Delivery) -> str:
-    return str(json.loads(delivery.event.body)["data"].get("title", ""))
+def _title(sending: Sending) -> str:
+    said = orjson.loads(sending.body)
+    return str(said.get("data", said).get("title", ""))

@@ -8,8 +8,8 @@ from celery import current_app
 from django.conf import settings
 from django.db.models import Q
 
-from notifications import breaker, deliveries, endpoints, replays
-from notifications.models import Delivery, Endpoint, Event
+from notifications import deliveries, endpoints, replays
+from notifications.models import Delivery, Event
 from notifications.tasks import send_to_endpoint
 from tasks_app import broker, clock, leases
 
@@ -48,10 +48,9 @@ def wake(*, now: datetime) -> int:
         with broker.connect() as connection:
             broker.declare(connection)
             producer = current_app.amqp.Producer(connection)
-            for endpoint in Endpoint.objects.filter(pk__in=waiting):
-                for _ in range(min(len(waiting[endpoint.pk]), breaker.most_in_flight(endpoint))):
-                    send_to_endpoint.apply_async((str(endpoint.pk),), producer=producer)
-                sent += waiting[endpoint.pk]
+            for endpoint_id, delivery_ids in waiting.items():
+                send_to_endpoint.apply_async((str(endpoint_id),), producer=producer)
+                sent += delivery_ids
     except Exception as error:  # the broker is away: the next round tries again
         logger.warning("Cannot wake the notifier for %d endpoints: %s", len(waiting), error)
     # Only what still waits for this: one that was tried meanwhile waits for its next time, and a wake-up of its own.

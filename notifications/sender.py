@@ -21,10 +21,21 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import HTTPError
 
-from .connection import AddressInfo, ErrorCode, Failure, Line, Resolver, pool_classes, system_resolver
+from .connection import (
+    AddressInfo,
+    ErrorCode,
+    Failure,
+    Keep,
+    Line,
+    Resolver,
+    is_closed_early,
+    pool_classes,
+    system_resolver,
+)
 from .targets import EgressPolicy, Reach, TargetRefused, check_url
 
 DEADLINE_SECONDS = 15.0
@@ -86,6 +97,13 @@ class Exchange:
         """Whether a 2xx status line arrived within the deadline."""
         return self.status is not None and 200 <= self.status < 300
 
+    @property
+    def timings(self) -> dict[str, float]:
+        """The phases that ended, in milliseconds. A kept-alive connection has no dns, connect and tls."""
+        names = ("dns", "connect", "tls", "first_byte", "total")
+        found = {name: getattr(self, f"{name}_ms") for name in names}
+        return {name: round(value, 1) for name, value in found.items() if value is not None}
+
 
 def send(
     url: str,
@@ -100,21 +118,26 @@ def send(
     excerpt_bytes: int = EXCERPT_BYTES,
     kept_headers: Sequence[str] = KEPT_HEADERS,
     ca_bundle: str = "",
+    keep: Keep | None = None,
 ) -> Exchange:
     """Send one request and say what came of it. Nothing that a network or a receiver does raises.
 
     The deadline covers everything: DNS, connecting, TLS, sending, waiting and reading. No redirect is
-    followed, no proxy or `.netrc` consulted, no connection or cookie kept. `ca_bundle` is a PEM file to trust
+    followed, no proxy or `.netrc` consulted, no cookie kept, and no connection but in `keep`. `ca_bundle` is a PEM file to trust
     in place of certifi's. `kept_headers` are names in lower case. Raises ValueError for the caller's own mistake:
     a malformed header, or one of OWN_HEADERS.
     """
-    all_headers = _all_headers(headers)
-    line = Line(policy, resolver or system_resolver, seconds=deadline_seconds)
+    all_headers = _all_headers(headers, closes=keep is None)
+    seat = keep or Keep()
+    if seat.is_worn:
+        seat.close()
+    line = Line(policy, resolver or system_resolver, seconds=deadline_seconds, keep=seat)
     outcome: dict[str, Any]
+    is_complete = False
     try:
         line.target = check_url(url, policy)
-        request = requests.Request(method, line.target.url, headers=all_headers, data=body or None).prepare()
-        response, raw, is_complete = _exchange(request, line, max_response_bytes, ca_bundle)
+        request = _request(method, line.target.url, headers=all_headers, body=body)
+        response, raw, is_complete = _exchange(request, line, seat, max_response_bytes, ca_bundle)
         is_public = line.reach is Reach.PUBLIC
         encoding = response.headers.get("content-encoding", "")
         outcome = {
@@ -136,7 +159,7 @@ def send(
         detail = _printable(f"{type(error).__name__}: {error}", DETAIL_CHARACTERS)
         outcome = {"error_code": code, "error_message": MESSAGES[code], "error_detail": detail}
     finally:
-        line.end()
+        line.end(keeps=keep is not None and is_complete)
     times: dict[str, Any] = {f"{phase}_ms": time for phase, time in line.phases.items()}
     return Exchange(**outcome, **times, total_ms=line.total_ms(), peer_ip=line.peer_ip)
 
@@ -162,31 +185,52 @@ def self_check() -> None:
 
 
 class _Adapter(HTTPAdapter):
-    """Requests' transport over our connections, for one exchange.
+    """Requests' transport over our connections.
 
     Used without a Session, which would read a redirect's body whole and decoded even if it may not follow it.
     """
 
-    def __init__(self, line: Line, context: ssl.SSLContext) -> None:
-        super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = pool_classes(line, context)
+    def __init__(self, keep: Keep, context: ssl.SSLContext) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(keep, context)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to add: the context verifies already, and was read from its file once, not every time."""
 
 
+def _request(method: str, url: str, *, headers: dict[str, str], body: bytes) -> requests.PreparedRequest:
+    """As Request.prepare makes it; here the URL and the headers have been checked more strictly already."""
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body = method, url, body or None
+    length = {"Content-Length": str(len(body))} if body or method not in ("GET", "HEAD") else {}
+    request.headers = CaseInsensitiveDict({**headers, **length})
+    request.hooks = {"response": []}
+    return request
+
+
 def _exchange(
-    request: requests.PreparedRequest, line: Line, max_response_bytes: int, ca_bundle: str
+    request: requests.PreparedRequest, line: Line, keep: Keep, max_response_bytes: int, ca_bundle: str
 ) -> tuple[requests.Response, bytes, bool]:
     """The head of the answer, the first bytes of its body, still encoded, and whether that was all of it."""
-    adapter = _Adapter(line, _tls_context(ca_bundle or DEFAULT_CA_BUNDLE_PATH))
+    context = _tls_context(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+    assert line.target is not None
+    made_for = (line.target.scheme, line.target.host, line.target.port, context)
+    if keep.adapter is None or keep.made_for != made_for:
+        keep.close()
+        keep.use(line)
+        line.is_reused = False
+        keep.adapter, keep.made_for = _Adapter(keep, context), made_for
     try:
-        response = adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))
-        line.finish_phase("first_byte")
-        raw, is_complete = _read(response, max_response_bytes)
-        return response, raw, is_complete and not line.is_cut
-    finally:
-        adapter.close()
+        response = keep.adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))
+    except requests.ConnectionError as error:
+        # Kept for too long: the receiver has closed it, and no byte of an answer came. The same attempt, anew.
+        if not line.is_reused or line.is_cut or not is_closed_early(error):
+            raise
+        keep.drop_guard()
+        response = keep.adapter.send(request, stream=True, timeout=(line.seconds, line.seconds))
+    line.finish_phase("first_byte")
+    raw, is_complete = _read(response, max_response_bytes)
+    return response, raw, is_complete and not line.is_cut
 
 
 def _read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
@@ -245,13 +289,14 @@ def _kept_headers(headers: Mapping[str, str], names: Sequence[str]) -> dict[str,
     return {name: _printable(value, HEADER_CHARACTERS) for name, value in kept.items() if value}
 
 
-def _all_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _all_headers(headers: Mapping[str, str], *, closes: bool) -> dict[str, str]:
     for name, value in headers.items():
         if wrong := malformed_header(name, value):
             raise ValueError(wrong)
     names = {name.lower() for name in headers}
     default = {} if "user-agent" in names else {"user-agent": "Taskmanager"}
-    return {**default, **headers, "accept-encoding": "identity", "connection": "close"}
+    own = {"accept-encoding": "identity", "connection": "close" if closes else "keep-alive"}
+    return {**default, **headers, **own}
 
 
 def _printable(text: str, limit: int) -> str:

@@ -6,29 +6,19 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Reject
 
-from notifications import deliveries
-from tasks_app import database
+from notifications.dispatcher import dispatcher
 
 
 @shared_task(name="notifications.send_webhooks", typing=False)
 def send_webhooks(*arguments: Any, **options: Any) -> None:
-    """Last link of the pipeline: sends what is due for these tasks. One endpoint here, the others by messages of their own,
-    so that none waits for another."""
-    task_ids = _read(_keys, arguments, options)
-    waiting = database.patiently(lambda: deliveries.waiting_endpoints(task_ids))
-    for endpoint_id in waiting[1:]:
-        send_to_endpoint.delay(str(endpoint_id))
-    for endpoint_id in waiting[:1]:
-        if deliveries.drain(endpoint_id):
-            send_to_endpoint.delay(str(endpoint_id))
+    """Last link of the pipeline: has the dispatcher send what is due for these tasks."""
+    dispatcher.wake(tasks=_read(_keys, arguments, options))
 
 
 @shared_task(name="notifications.send_to_endpoint", typing=False)
 def send_to_endpoint(*arguments: Any, **options: Any) -> None:
-    """Sends what is due for one endpoint; after a second the rest has a message of its own."""
-    endpoint_id = _read(uuid.UUID, arguments, options)
-    if deliveries.drain(endpoint_id):
-        send_to_endpoint.delay(str(endpoint_id))
+    """Has the dispatcher send what is due for one endpoint."""
+    dispatcher.wake(endpoints=[_read(uuid.UUID, arguments, options)])
 
 
 def _keys(ids: list[str]) -> list[uuid.UUID]:

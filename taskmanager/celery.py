@@ -72,6 +72,17 @@ def tell_the_handlers(**_: Any) -> None:
     shutdown.request()
 
 
+@signals.worker_shutdown.connect
+def let_requests_end(**_: Any) -> None:
+    """A notifier ends: requests under way have what is left of SHUTDOWN_SECONDS."""
+    from django.conf import settings
+
+    from notifications.dispatcher import dispatcher
+    from tasks_app import shutdown
+
+    dispatcher.finish(timeout=max(0.0, settings.SHUTDOWN_SECONDS - shutdown.seconds()))
+
+
 @signals.worker_process_shutdown.connect
 def let_the_rest_out(**_: Any) -> None:
     """A prefork child ends: what its last tasks announced is on its way still."""

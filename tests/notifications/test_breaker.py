@@ -146,16 +146,16 @@ def test_no_more_than_five_are_in_flight_to_one_endpoint(endpoint: Endpoint) -> 
     Endpoint.objects.update(last_success_at=NOW)
     for _ in range(8):
         delivery_to(endpoint)
-    claims = [deliveries._claim(endpoint.pk, None, now=timezone.now()) for _ in range(8)]
-    assert [claim is not None for claim in claims] == [True] * 5 + [False] * 3
+    claims = [deliveries.claim([endpoint.pk], batch=2, now=timezone.now()) for _ in range(4)]
+    assert [len(claim.sendings) for claim in claims] == [2, 2, 1, 0]
 
 
 def test_one_that_is_out_for_long_makes_room_for_no_other(endpoint: Endpoint) -> None:
     Endpoint.objects.update(last_success_at=NOW)
     delivery_to(endpoint), delivery_to(endpoint)
     now = timezone.now()
-    assert deliveries._claim(endpoint.pk, None, now=now) is not None
-    assert deliveries._claim(endpoint.pk, None, now=now + 6 * SECOND) is None
+    assert deliveries.claim([endpoint.pk], batch=1, now=now).sendings
+    assert not deliveries.claim([endpoint.pk], now=now + 6 * SECOND).sendings
 
 
 @pytest.mark.parametrize("doubt", [{"failures_in_row": 3}, {"last_success_at": None}], ids=["failing", "new"])
@@ -163,15 +163,15 @@ def test_a_doubtful_one_gets_one_at_a_time(doubt: dict[str, Any], endpoint: Endp
     Endpoint.objects.update(**{"last_success_at": NOW, **doubt})
     for _ in range(3):
         delivery_to(endpoint)
-    claims = [deliveries._claim(endpoint.pk, None, now=timezone.now()) for _ in range(3)]
-    assert [claim is not None for claim in claims] == [True, False, False]
+    claims = [deliveries.claim([endpoint.pk], now=timezone.now()) for _ in range(3)]
+    assert [len(claim.sendings) for claim in claims] == [1, 0, 0]
 
 
 def test_a_lost_sender_does_not_count_for_ever(endpoint: Endpoint) -> None:
     for _ in range(5):
         delivery_to(endpoint, status="SENDING", attempts=1, lease_expires_at=timezone.now() - SECOND)
     delivery_to(endpoint)
-    assert deliveries._claim(endpoint.pk, None, now=timezone.now()) is not None
+    assert deliveries.claim([endpoint.pk], now=timezone.now()).sendings
 
 
 # ---- 410, disabled, held ---------------------------------------------------------------------------------------------

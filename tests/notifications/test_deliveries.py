@@ -249,7 +249,7 @@ def interrupt(delivery: Delivery) -> datetime:
     """Leaves it as a sender does that is killed during the request; the time at which its lease is over."""
     now = clock.now()
     due_again(delivery)
-    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=now) is not None
+    assert deliveries.claim([delivery.endpoint_id], only=delivery.pk, now=now).sendings
     return now + timedelta(seconds=5 + 15 + 1)
 
 
@@ -278,18 +278,17 @@ def test_one_that_interrupts_its_sender_each_time_is_given_up_like_any_other(del
 
 
 def test_a_sender_that_comes_back_after_its_lease_decides_nothing(delivery: Delivery) -> None:
-    claimed = deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now())
-    assert claimed is not None
+    (sending,) = deliveries.claim([delivery.endpoint_id], now=clock.now()).sendings
     deliveries.interrupted(now=clock.now() + timedelta(seconds=60))
     interrupt(delivery)
-    deliveries._record(*claimed, Exchange(status=200), now=clock.now())
+    deliveries.record([(sending, Exchange(status=200))], now=clock.now())
     assert (fresh(delivery).status, fresh(delivery).attempts) == ("SENDING", 2)
     assert DeliveryAttempt.objects.get(number=1).status_code == 200
 
 
 def test_two_senders_at_once_make_one_request(receiver: Receiver, delivery: Delivery) -> None:
-    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now()) is not None
-    assert deliveries._claim(delivery.endpoint_id, delivery.pk, now=clock.now()) is None
+    assert deliveries.claim([delivery.endpoint_id], now=clock.now()).sendings
+    assert not deliveries.claim([delivery.endpoint_id], now=clock.now()).sendings
 
 
 # ---- For the chain ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import pytest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from notifications import connection, dialling
-from notifications.connection import MAX_LOOKUPS, AddressInfo, Line
+from notifications.connection import MAX_LOOKUPS, AddressInfo, Keep, Line
 from notifications.sender import EXCERPT_BYTES, MAX_RESPONSE_BYTES, Exchange, excerpt, self_check, send
 from notifications.targets import EgressPolicy, TargetRefused
 from tests.notifications.receiver import HOST, OK, Authority, Receiver, Script, answering, dripping, is_read, silent
@@ -534,7 +534,7 @@ def test_a_refused_url_never_reaches_the_network() -> None:
 
 def test_a_connection_that_reaches_another_address_is_refused() -> None:
     """The kernel takes 0.0.0.0 for loopback: the one way on an ordinary machine to reach what was not asked for."""
-    line = Line(LOCAL, answers(), seconds=5)
+    line = Line(LOCAL, answers(), seconds=5, keep=Keep())
     with Receiver(answering(OK)) as receiver:
         with pytest.raises(TargetRefused) as refusal:
             line._connect([ip_address("0.0.0.0")], receiver.port)
@@ -625,7 +625,7 @@ def test_the_connection_override_is_in_use() -> None:
 @pytest.mark.parametrize(("pool", "base"), [(connection._Pool, HTTPConnection), (connection._TLSPool, HTTPSConnection)])
 def test_the_check_notices_a_bypass(monkeypatch: pytest.MonkeyPatch, pool: Any, base: type[HTTPConnection]) -> None:
     class Bypass(base):  # type: ignore[valid-type, misc]
-        def __init__(self, *args: Any, line: object, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, keep: object, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
 
         def _new_conn(self) -> socket.socket:
