@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
 
-from notifications import payloads
+from notifications import audience, payloads, statements
 from notifications.models import Delivery, Endpoint, Event
 from notifications.targets import Origin, TargetRefused
 from tasks_app.models import Task, TaskEvent
@@ -21,23 +20,22 @@ HEAD_START = timedelta(seconds=3)
 """What no chain sends is due a little before now, so that the next sweep takes it."""
 
 
-def plan(events: Sequence[TaskEvent], **_: Any) -> None:
+def plan(events: Sequence[TaskEvent], *, revision: uuid.UUID | None, **_: Any) -> None:
     """Receiver of `task_recorded`: writes an Event and its Deliveries for whatever somebody wants to hear."""
     told = [event for event in events if payloads.event_type(event.what)]
     if not told:
         return
-    keys = {event: _keys(event) for event in told}
-    own, by_key = _endpoints(told, {key: row for found in keys.values() for key, (row, _url) in found.items()})
+    listeners = audience.at(revision)
+    made = listeners.made_by({event.task.owner_id for event in told} - {None})
+    keys = {id(event): _keys(event) for event in told}
+    by_key = listeners.kept({key: row for found in keys.values() for key, (row, _url) in found.items()})
     planned: list[Event] = []
     deliveries: list[Delivery] = []
     for event in told:
         kind = payloads.event_type(event.what)
-        receivers = [(by_key[key], url) for key, (_row, url) in keys[event].items()]
-        receivers += [
-            (endpoint, endpoint.url)
-            for endpoint in own
-            if endpoint.owner_id == event.task.owner_id and wants(endpoint, kind, event.task)
-        ]
+        receivers = [(by_key[key], url) for key, (_row, url) in keys[id(event)].items()]
+        own = made.get(event.task.owner_id, ()) if event.task.owner_id else ()
+        receivers += [(endpoint, endpoint.url) for endpoint in own if wants(endpoint, kind, event.task)]
         if not receivers:
             continue
         bodies = payloads.webhook_bodies(
@@ -45,13 +43,17 @@ def plan(events: Sequence[TaskEvent], **_: Any) -> None:
             flat=any(endpoint.source == Source.DEFAULT for endpoint, _url in receivers),
             result=any(endpoint.include_result for endpoint, _url in receivers),
         )
-        row = Event(type=kind, task_id=event.task.pk, owner_id=event.task.owner_id, sequence=event.version,
-                    created_at=event.at, **bodies)  # fmt: skip
+        row = Event(
+            type=kind,
+            task_id=event.task.pk,
+            owner_id=event.task.owner_id,
+            sequence=event.version,
+            created_at=event.at,
+            **bodies,
+        )
         planned.append(row)
         deliveries += [delivery_for(row, endpoint, url=url) for endpoint, url in receivers]
-    if planned:
-        Event.objects.bulk_create(planned)
-        Delivery.objects.bulk_create(deliveries)
+    statements.promise(planned, deliveries)
 
 
 def promise(
@@ -62,8 +64,7 @@ def promise(
         delivery_for(event, endpoint, url=endpoint.url, trigger=trigger, asked_by=asked_by) for endpoint in receivers
     ]
     if planned:
-        event.save(force_insert=True)
-        Delivery.objects.bulk_create(planned)
+        statements.promise([event], planned)
     return planned
 
 
@@ -122,19 +123,6 @@ def _origin(url: str) -> str:
         return str(Origin.parse(url))
     except TargetRefused:  # was checked when it came in; whatever it is now, the sender says it
         return url[:1000]
-
-
-def _endpoints(events: Sequence[TaskEvent], rows: dict[str, Endpoint]) -> tuple[list[Endpoint], dict[str, Endpoint]]:
-    """The endpoints that the tasks' owners made, and those of these keys, made where they are missing."""
-    owners = {event.task.owner_id for event in events} - {None}
-    found = list(
-        Endpoint.objects.filter(Q(source=Source.ENDPOINT, owner_id__in=owners, deleted_at=None) | Q(key__in=rows))
-    )
-    by_key = {str(endpoint.key): endpoint for endpoint in found if endpoint.key}
-    if missing := sorted(rows.keys() - by_key.keys()):  # in one order, so that two transactions do not deadlock
-        Endpoint.objects.bulk_create([rows[key] for key in missing], ignore_conflicts=True)
-        by_key |= {str(endpoint.key): endpoint for endpoint in Endpoint.objects.filter(key__in=missing)}
-    return [endpoint for endpoint in found if endpoint.source == Source.ENDPOINT], by_key
 
 
 def of_task(task_id: uuid.UUID) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from tasks_app.models import FINISHED, Task, TaskEvent
+from tasks_app.models import FINISHED, TaskEvent
 from tasks_app.signals import TaskChange
 
 What = TaskEvent.What
@@ -120,13 +120,13 @@ def timestamp(moment: Any) -> str:
     return str(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
-def topic_event(change: TaskChange, task: Task | None) -> dict[str, Any]:
-    """The body of a `task.topic` message. `task` is the row as it is now, None if it is gone."""
+def topic_event(change: TaskChange) -> dict[str, Any]:
+    """The body of a `task.topic` message."""
+    task = change.task
     if change.what == What.SUBMITTED:
-        payload = task.payload if task else None
         return {
             "task_id": str(change.task_id),
-            "payload": payload,
+            "payload": task.payload if task else None,
             "requested_at": timestamp(change.updated_at),
         }
     body: dict[str, Any] = {"event": event_type(change.what), **status_frame(change)}

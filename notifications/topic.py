@@ -14,7 +14,6 @@ from kombu import Exchange, Producer, Queue
 from notifications import payloads
 from tasks_app import broker
 from tasks_app.background import Drain
-from tasks_app.models import Task, TaskEvent
 from tasks_app.signals import TaskChange
 
 logger = logging.getLogger(__name__)
@@ -38,13 +37,9 @@ class TopicSender:
     def send(self, changes: Sequence[TaskChange]) -> None:
         """Sends what gathered, or drops it with one line in the log while the broker is away."""
         told = [change for change in changes if payloads.event_type(change.what)]
-        needed = {
-            change.task_id for change in told if change.what in (TaskEvent.What.SUBMITTED, TaskEvent.What.UPDATED)
-        }
-        tasks = Task.objects.in_bulk(needed) if needed else {}
         try:
             for change in told:
-                self._publish(payloads.event_type(change.what), payloads.topic_event(change, tasks.get(change.task_id)))
+                self._publish(payloads.event_type(change.what), payloads.topic_event(change))
         except Exception as error:  # kombu's errors are many
             if not self._broken:
                 logger.warning("Cannot send task.topic events, dropping them until the broker is back: %s", error)
@@ -67,7 +62,7 @@ class TopicSender:
         self._producer = None
 
 
-publisher: Drain[TaskChange] = Drain("topic", TopicSender().send)
+publisher: Drain[TaskChange] = Drain("topic", TopicSender().send, capacity=10_000)
 
 
 def on_task_changed(changes: Sequence[TaskChange], **_: Any) -> None:

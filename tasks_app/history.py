@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from tasks_app import statements
 from tasks_app.models import Task, TaskEvent
 from tasks_app.signals import TaskChange, task_changed, task_recorded
 
@@ -29,12 +30,15 @@ def logs(task: Task, lines: Sequence[str], *, attempt: int, at: datetime) -> lis
     return [event(task, What.LOG, who=task.worker, why=line, at=at, attempt=attempt) for line in lines]
 
 
-def record(events: Sequence[TaskEvent]) -> None:
-    """Saves events, lets others write beside them, and announces them once committed. Call inside the transaction."""
+def record(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> None:
+    """Saves events, and `tasks` where they are new, lets others write beside them, and announces them once committed.
+
+    Call inside the transaction.
+    """
     if not events:
         return
-    TaskEvent.objects.bulk_create(events)
-    task_recorded.send(sender=TaskEvent, events=list(events))
+    revision = statements.insert(events, tasks=tasks)
+    task_recorded.send(sender=TaskEvent, events=list(events), revision=revision)
     _announce([_change(item, what=item.what) for item in events])
 
 
@@ -50,7 +54,7 @@ def _change(item: TaskEvent, *, what: str) -> TaskChange:
     task = item.task
     return TaskChange(
         task_id=task.pk, owner_id=task.owner_id, what=what, status=item.status, version=item.version,
-        attempt=task.attempt, updated_at=item.at, message=item.why or task.message, event_id=item.id,
+        attempt=task.attempt, updated_at=item.at, message=item.why or task.message, event_id=item.id, task=task if what in (What.SUBMITTED, What.UPDATED) else None,
     )  # fmt: skip
 
 

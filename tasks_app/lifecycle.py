@@ -103,8 +103,8 @@ def submit_many(
     if errors:
         raise InvalidTask(errors)
     with transaction.atomic():
-        Task.objects.bulk_create(tasks)
-        history.record([history.event(task, What.SUBMITTED, who=who, why=why, at=now) for task in tasks])
+        events = [history.event(task, What.SUBMITTED, who=who, why=why, at=now) for task in tasks]
+        history.record(events, tasks=tasks)
         pipeline.publish_after_commit([task for task in tasks if task.run_at <= now])
     return tasks
 

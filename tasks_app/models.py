@@ -182,6 +182,22 @@ class TaskEvent(models.Model):
         return f"{self.what} {self.task_id}"
 
 
+class Audience(models.Model):
+    """One row, whose `revision` is another after every change of who is to be notified of what.
+
+    Whoever records events reads it in the same statement, so that what it remembers of the listeners is used only as
+    long as it is true: a listener that was committed before is never missed.
+    """
+
+    revision = models.UUIDField()
+
+    class Meta:
+        verbose_name_plural = "audience"
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+
 class Watch(models.Model):
     """Whether somebody is told of a task's changes on the pages they have open. Without a row owners are, others not.
 

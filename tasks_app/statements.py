@@ -8,14 +8,18 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from django.db import connection
+from django.db.models import Model
 
 from tasks_app import clock
-from tasks_app.models import Task
+from tasks_app.models import Audience, Task, TaskEvent
 
 _TABLE = Task._meta.db_table
+_EVENTS = TaskEvent._meta.db_table
+_REVISION = f"SELECT revision FROM {Audience._meta.db_table} LIMIT 1"
 _NAMES = [str(field.column) for field in Task._meta.concrete_fields]
 _QUALIFIED = ", ".join(f"task.{name}" for name in _NAMES)  # SQLite's RETURNING knows no alias, PostgreSQL needs it
 _PLAIN = ", ".join(_NAMES)
@@ -93,6 +97,29 @@ UPDATE {_TABLE} SET published_at = %(at)s WHERE id IN (SELECT value FROM json_ea
 }
 
 
+class _Insert:
+    """Rows of one model as a JSON array in, by one statement; PostgreSQL only."""
+
+    def __init__(self, model: type[Model], parameter: str, *, but: str = "") -> None:
+        self._fields = [field for field in model._meta.concrete_fields if field.name != but]
+        columns = ", ".join(str(field.column) for field in self._fields)
+        types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
+        self.text = (
+            f"INSERT INTO {model._meta.db_table} ({columns}) "
+            f"SELECT {columns} FROM json_to_recordset(%({parameter})s::json) AS item ({types})"
+        )
+
+    def rows(self, objects: Sequence[Model]) -> str:
+        """The values of these, in their order."""
+        names = [(str(field.column), field.attname) for field in self._fields]
+        return json.dumps([{column: getattr(item, name) for column, name in names} for item in objects], default=str)
+
+
+@lru_cache(maxsize=1)
+def _inserts() -> tuple[_Insert, _Insert]:
+    return _Insert(Task, "tasks"), _Insert(TaskEvent, "events", but="id")
+
+
 class SettleItem(TypedDict):
     """How one attempt ended, as the settle statement reads it. `result` is JSON text."""
 
@@ -143,6 +170,28 @@ def stamp(ids: Sequence[uuid.UUID], *, attempt: int, at: datetime) -> None:
     """PENDING and due, still before the attempt after `attempt` → published `at`."""
     with connection.cursor() as cursor:
         cursor.execute(_STAMP[connection.vendor], {"ids": _keys(ids), "attempt": attempt, "at": _time(at)})
+
+
+def insert(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> uuid.UUID | None:
+    """Writes new tasks and these events, whose ids it sets, in one round trip. Returns the audience's revision."""
+    if connection.vendor != "postgresql":
+        Task.objects.bulk_create(tasks)
+        TaskEvent.objects.bulk_create(events)
+        return Audience.objects.values_list("revision", flat=True).first()
+    task, event = _inserts()
+    first = f"task AS ({task.text}), " if tasks else ""
+    statement = f"WITH {first}event AS ({event.text} RETURNING id) SELECT id, ({_REVISION}) FROM event"
+    parameters = {"events": event.rows(events)} | ({"tasks": task.rows(tasks)} if tasks else {})
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows = cursor.fetchall()
+    for item, (key, _revision) in zip(events, rows, strict=True):
+        item.id = key
+        item._state.adding = False
+    for item in tasks:
+        item._state.adding = False
+    revision: uuid.UUID | None = rows[0][1]
+    return revision
 
 
 def _keys(ids: Sequence[uuid.UUID]) -> Any:
