@@ -22,6 +22,7 @@ EVENT_TYPES = {
     What.CANCELLED: "task.cancelled",
     What.DELETED: "task.deleted",
 }
+_TYPES = {str(what): kind for what, kind in EVENT_TYPES.items()}
 FINAL_TYPES = frozenset({"task.completed", "task.failed", "task.cancelled"})
 PING, DISABLED = "ping", "webhook.endpoint.disabled"
 MAX_BODY_BYTES, LARGE_BODY_BYTES, MAX_RESULT_BYTES = 262_144, 20_480, 8192
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 def event_type(what: str) -> str:
     """The webhook's word for a line of history, or an empty string where receivers are told nothing."""
-    return EVENT_TYPES.get(What(what), "") if what in What.values else ""
+    return _TYPES.get(str(what), "")
 
 
 def webhook_bodies(event: TaskEvent, *, flat: bool = False, result: bool = False) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Writes TaskEvents and tells the world: `task_recorded` inside the transaction, `task_changed` after it."""
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,13 @@ def record(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> None:
     """
     if not events:
         return
-    revision = statements.insert(events, tasks=tasks)
+    announce(events, revision=statements.insert(events, tasks=tasks))
+
+
+def announce(events: Sequence[TaskEvent], *, revision: uuid.UUID | None) -> None:
+    """Lets others write beside saved events, and announces them once committed. Call inside the transaction."""
+    if not events:
+        return
     task_recorded.send(sender=TaskEvent, events=list(events), revision=revision)
     _announce([_change(item, what=item.what) for item in events])
 

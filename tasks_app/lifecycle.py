@@ -140,12 +140,16 @@ def start(
     """Claims those of `ids` that are PENDING and due. What is not returned is not the caller's to do."""
     now = now or clock.now()
     with transaction.atomic():
-        tasks = statements.claim(ids, worker=worker, now=now, lease_expires_at=lease_end(now), sent_at=sent_at)
-        history.record([
-            history.event(task, What.STARTED, who=worker, at=now, attempt=task.attempt, data={"release": settings.RELEASE})
-            for task in tasks
-        ])  # fmt: skip
-    return tasks
+        events, revision = statements.claim(
+            ids,
+            worker=worker,
+            now=now,
+            lease_expires_at=lease_end(now),
+            sent_at=sent_at,
+            data={"release": settings.RELEASE},
+        )
+        history.announce(events, revision=revision)
+    return [event.task for event in events]
 
 
 def report_progress(

@@ -22,6 +22,7 @@ _EVENTS = TaskEvent._meta.db_table
 _REVISION = f"SELECT revision FROM {Audience._meta.db_table} LIMIT 1"
 _NAMES = [str(field.column) for field in Task._meta.concrete_fields]
 _QUALIFIED = ", ".join(f"task.{name}" for name in _NAMES)  # SQLite's RETURNING knows no alias, PostgreSQL needs it
+_CLAIMED = ", ".join(f"claimed.{name}" for name in _NAMES)
 _PLAIN = ", ".join(_NAMES)
 
 _CLAIM_SET = f"""
@@ -37,8 +38,15 @@ WITH due AS (
     SELECT id FROM {_TABLE}
     WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(due)s
     ORDER BY id FOR UPDATE
+), claimed AS (
+{_CLAIM_SET} FROM due WHERE task.id = due.id RETURNING task.*
+), event AS (
+    INSERT INTO {_EVENTS} (task_id, what, at, status, attempt, version, who, why, data, is_terminal)
+    SELECT id, 'started', %(now)s, status, attempt, version, worker, '', %(data)s, false FROM claimed
+    RETURNING id, task_id
 )
-{_CLAIM_SET} FROM due WHERE task.id = due.id RETURNING {_QUALIFIED}""",
+SELECT {_CLAIMED}, event.id AS event_id, ({_REVISION}) AS revision
+FROM claimed JOIN event ON event.task_id = claimed.id""",
     "sqlite": f"""
 {_CLAIM_SET} WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND status = 'PENDING' AND run_at <= %(due)s
 RETURNING {_PLAIN}""",
@@ -143,8 +151,12 @@ def claim(
     now: datetime,
     lease_expires_at: datetime,
     sent_at: datetime | None,
-) -> list[Task]:
-    """PENDING and due → PROCESSING, attempt + 1, leased to `worker`. Returns the rows claimed, in the order of `ids`."""
+    data: dict[str, Any],
+) -> tuple[list[TaskEvent], uuid.UUID | None]:
+    """PENDING and due → PROCESSING, attempt + 1, leased to `worker`; a STARTED event with `data` for each.
+
+    Returns the events, `.task` being the row claimed, in the order of `ids`, and the audience's revision.
+    """
     parameters = {
         "ids": _keys(ids),
         "alone": len(ids) == 1,
@@ -154,9 +166,31 @@ def claim(
         "due": _time(min(max(now, sent_at or now), now + clock.APART)),
         "lease_expires_at": _time(lease_expires_at),
         "sent_at": _time(sent_at),
+        "data": json.dumps(data),
     }
     order = {key: index for index, key in enumerate(ids)}
-    return sorted(Task.objects.raw(_CLAIM[connection.vendor], parameters), key=lambda task: order[task.id])
+    found = sorted(Task.objects.raw(_CLAIM[connection.vendor], parameters), key=lambda task: order[task.id])
+    events = [
+        TaskEvent(
+            task=task,
+            what=TaskEvent.What.STARTED,
+            at=now,
+            status=task.status,
+            attempt=task.attempt,
+            version=task.version,
+            who=worker,
+            data=data,
+        )
+        for task in found
+    ]
+    if not events:
+        return [], None
+    if connection.vendor != "postgresql":
+        return events, insert(events)
+    for event, row in zip(events, found, strict=True):
+        event.id = row.event_id  # type: ignore[attr-defined]
+        event._state.adding = False
+    return events, found[0].revision  # type: ignore[attr-defined]
 
 
 def settle(items: Sequence[SettleItem], *, now: datetime) -> list[Task]:

@@ -52,6 +52,6 @@ def backwards(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0006_endpoints_always"), ("tasks_app", "0009_audience")]
+    dependencies = [("notifications", "0006_endpoints_always"), ("tasks_app", "0010_audience")]
 
     operations = [migrations.RunPython(forwards, backwards)]

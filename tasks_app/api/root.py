@@ -39,7 +39,7 @@ class TaskList(APIView):
     def post(self, request: Request) -> HttpResponse:
         """Takes a task in. 201 with the task, once it is committed."""
         check_may_create(request)
-        new = NewTaskSerializer(data=request.data).read()
+        new = NewTaskSerializer.read(request.data)
         task = lifecycle.submit(new, owner_id=request.user.pk, who=access_of(request).who)
         body = task_json(task)
         return json_response({**body, "task": body}, status=201, headers={"Location": f"/tasks/{task.pk}"})

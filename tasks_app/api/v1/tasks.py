@@ -25,7 +25,7 @@ class TaskList(APIView):
     def post(self, request: Request) -> HttpResponse:
         """Takes a task in. Once this is answered with 201 the task is stored and will end."""
         check_may_create(request)
-        new = NewTaskFields(data=request.data).read()
+        new = NewTaskFields.read(request.data)
         task = lifecycle.submit(new, owner_id=request.user.pk, who=access_of(request).who)
         return task_response(task, owner=request.user, status=201)
 

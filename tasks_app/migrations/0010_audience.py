@@ -8,7 +8,7 @@ def begin(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tasks_app", "0008_watches")]
+    dependencies = [("tasks_app", "0009_leases")]
 
     operations = [
         migrations.CreateModel(
