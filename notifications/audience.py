@@ -28,7 +28,8 @@ class Listeners:
             found: dict[int, list[Endpoint]] = {owner_id: [] for owner_id in missing}
             rows = Endpoint.objects.filter(source=Endpoint.Source.ENDPOINT, owner_id__in=missing, deleted_at=None)
             for endpoint in rows:
-                found[endpoint.owner_id].append(endpoint)
+                if endpoint.owner_id is not None:
+                    found[endpoint.owner_id].append(endpoint)
             self._made.update(found)
         return self._made
 

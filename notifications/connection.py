@@ -67,7 +67,7 @@ class Deadlines:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def watch(self, line: "Line", at: float) -> None:
+    def watch(self, line: Line, at: float) -> None:
         """Cuts `line` at the moment `at` of the monotonic clock, unless it has ended before."""
         with self._changed:
             heapq.heappush(self._heap, (at, next(self._numbers), weakref.ref(line)))
@@ -120,7 +120,7 @@ class Keep:
         """True once it is to be made anew."""
         return self._uses >= self.MAX_USES or monotonic() - self._opened_at > self.MAX_AGE_SECONDS
 
-    def use(self, line: "Line") -> None:
+    def use(self, line: Line) -> None:
         """The next exchange is `line`."""
         self.line = line
         self._uses += 1

@@ -13,7 +13,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.outbox import HEAD_START, TEST, held
 from notifications.payloads import PING
 from notifications.sender import Exchange
-from notifications.statements import Claimed, Room
+from notifications.statements import Claimed, Decision, Room
 from notifications.wire import Sending
 from tasks_app import clock, database
 
@@ -274,10 +274,10 @@ def _verdict(sending: Sending, exchange: Exchange, *, now: datetime) -> statemen
         "peer": exchange.peer_ip,
         "response_headers": exchange.response_headers,
         "response_excerpt": exchange.response_excerpt.replace("\0", ""),
-    }  # type: ignore[typeddict-item]
+    }
 
 
-def _decision(sending: Sending, exchange: Exchange, *, now: datetime) -> Mapping[str, Any]:
+def _decision(sending: Sending, exchange: Exchange, *, now: datetime) -> Decision:
     if exchange.succeeded:
         return _ended(Status.DELIVERED, f"Answered {exchange.status}", now=now)
     if exchange.error_code in ("blocked", "invalid_url"):
@@ -293,11 +293,11 @@ def _decision(sending: Sending, exchange: Exchange, *, now: datetime) -> Mapping
     return _again(wait, why, expires_at=sending.expires_at, now=now)
 
 
-def _ended(status: Delivery.Status, why: str, *, now: datetime) -> Mapping[str, Any]:
+def _ended(status: Delivery.Status, why: str, *, now: datetime) -> Decision:
     return {"status": str(status), "next_attempt_at": None, "finished_at": now, "reason": why}
 
 
-def _again(wait: float | None, why: str, *, expires_at: datetime, now: datetime) -> Mapping[str, Any]:
+def _again(wait: float | None, why: str, *, expires_at: datetime, now: datetime) -> Decision:
     again = None if wait is None else now + timedelta(seconds=wait)
     if again is None:
         return _ended(Status.FAILED, why, now=now)

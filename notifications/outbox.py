@@ -26,7 +26,7 @@ def plan(events: Sequence[TaskEvent], *, revision: uuid.UUID | None, **_: Any) -
     if not told:
         return
     listeners = audience.at(revision)
-    made = listeners.made_by({event.task.owner_id for event in told} - {None})
+    made = listeners.made_by({event.task.owner_id for event in told if event.task.owner_id is not None})
     keys = {id(event): _keys(event) for event in told}
     by_key = listeners.kept({key: row for found in keys.values() for key, (row, _url) in found.items()})
     planned: list[Event] = []

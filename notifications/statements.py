@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from django.db import connection
-from django.db.models import Model
 
 from notifications.models import Delivery, DeliveryAttempt, Event
+from tasks_app.inserts import JsonInsert
 
 _DELIVERY = Delivery._meta.db_table
 _ATTEMPT = DeliveryAttempt._meta.db_table
@@ -55,15 +55,20 @@ class Claimed:
     body: str
 
 
-class Ending(TypedDict):
-    """How one attempt ended, and what becomes of its delivery. Times are datetimes, JSON columns are values."""
+class Decision(TypedDict):
+    """What becomes of a delivery after an attempt."""
 
-    id: uuid.UUID
-    number: int
     status: str
     next_attempt_at: datetime | None
     finished_at: datetime | None
     reason: str
+
+
+class Ending(Decision):
+    """How one attempt ended, and what becomes of its delivery. JSON columns are values."""
+
+    id: uuid.UUID
+    number: int
     status_code: int | None
     error_code: str
     error_detail: str
@@ -189,7 +194,9 @@ def claim(
     endpoints whose room was used up, where more may be due.
     """
     times = {"now": now, "due": due, "lease": lease_expires_at, "slow_lease": slow_lease}
-    parameters = {name: _time(value) for name, value in times.items()} | {"only": None if only is None else _key(uuid.UUID(str(only)))}
+    parameters = {name: _time(value) for name, value in times.items()} | {
+        "only": None if only is None else _key(uuid.UUID(str(only)))
+    }
     if connection.vendor == "postgresql":
         return _claim_postgresql(rooms, {**parameters, "batch": batch})
     claimed: list[Claimed] = []
@@ -222,23 +229,9 @@ def record(endings: Sequence[Ending], *, now: datetime) -> set[uuid.UUID]:
         return {_uuid(key) for (key,) in cursor.fetchall()}
 
 
-class _Insert:
-    """Rows of one model as a JSON array in, by one statement; PostgreSQL only."""
-
-    def __init__(self, model: type[Model]) -> None:
-        table, self._fields = model._meta.db_table, [f for f in model._meta.concrete_fields if not f.has_db_default()]
-        columns = ", ".join(str(field.column) for field in self._fields)
-        types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
-        self.text = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM json_to_recordset(%s::json) AS item ({types})"
-
-    def rows(self, objects: Sequence[Model]) -> str:
-        names = [(str(field.column), field.attname) for field in self._fields]
-        return json.dumps([{column: getattr(item, name) for column, name in names} for item in objects], default=str)
-
-
 @lru_cache(maxsize=1)
-def _inserts() -> tuple[_Insert, _Insert]:
-    return _Insert(Event), _Insert(Delivery)
+def _inserts() -> tuple[JsonInsert, JsonInsert]:
+    return JsonInsert(Event, "events", without={"transaction"}), JsonInsert(Delivery, "deliveries")
 
 
 def promise(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
@@ -251,12 +244,11 @@ def promise(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
         return
     event, delivery = _inserts()
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH event AS ({event.text}) {delivery.text}", [event.rows(events), delivery.rows(deliveries)])
+        parameters = {"events": event.rows(events), "deliveries": delivery.rows(deliveries)}
+        cursor.execute(f"WITH event AS ({event.text}) {delivery.text}", parameters)
 
 
-def _claim_postgresql(
-    rooms: Sequence[Room], parameters: dict[str, Any]
-) -> tuple[list[Claimed], set[uuid.UUID]]:
+def _claim_postgresql(rooms: Sequence[Room], parameters: dict[str, Any]) -> tuple[list[Claimed], set[uuid.UUID]]:
     texts = [
         {"endpoint_id": str(room.endpoint_id), "most": room.most, "url": room.url, "body": room.body} for room in rooms
     ]

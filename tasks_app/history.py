@@ -61,7 +61,8 @@ def _change(item: TaskEvent, *, what: str) -> TaskChange:
     task = item.task
     return TaskChange(
         task_id=task.pk, owner_id=task.owner_id, what=what, status=item.status, version=item.version,
-        attempt=task.attempt, updated_at=item.at, message=item.why or task.message, event_id=item.id, task=task if what in (What.SUBMITTED, What.UPDATED) else None,
+        attempt=task.attempt, updated_at=item.at, message=item.why or task.message, event_id=item.id,
+        task=task if what in (What.SUBMITTED, What.UPDATED) else None,
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from django.db import connection
-from django.db.models import Model
 
 from tasks_app import clock
+from tasks_app.inserts import JsonInsert
 from tasks_app.models import Audience, Task, TaskEvent
 
 _TABLE = Task._meta.db_table
@@ -105,27 +105,9 @@ UPDATE {_TABLE} SET published_at = %(at)s WHERE id IN (SELECT value FROM json_ea
 }
 
 
-class _Insert:
-    """Rows of one model as a JSON array in, by one statement; PostgreSQL only."""
-
-    def __init__(self, model: type[Model], parameter: str, *, but: str = "") -> None:
-        self._fields = [field for field in model._meta.concrete_fields if field.name != but]
-        columns = ", ".join(str(field.column) for field in self._fields)
-        types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
-        self.text = (
-            f"INSERT INTO {model._meta.db_table} ({columns}) "
-            f"SELECT {columns} FROM json_to_recordset(%({parameter})s::json) AS item ({types})"
-        )
-
-    def rows(self, objects: Sequence[Model]) -> str:
-        """The values of these, in their order."""
-        names = [(str(field.column), field.attname) for field in self._fields]
-        return json.dumps([{column: getattr(item, name) for column, name in names} for item in objects], default=str)
-
-
 @lru_cache(maxsize=1)
-def _inserts() -> tuple[_Insert, _Insert]:
-    return _Insert(Task, "tasks"), _Insert(TaskEvent, "events", but="id")
+def _inserts() -> tuple[JsonInsert, JsonInsert]:
+    return JsonInsert(Task, "tasks"), JsonInsert(TaskEvent, "events", without={"id"})
 
 
 class SettleItem(TypedDict):
@@ -212,18 +194,18 @@ def insert(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> uuid.U
         Task.objects.bulk_create(tasks)
         TaskEvent.objects.bulk_create(events)
         return Audience.objects.values_list("revision", flat=True).first()
-    task, event = _inserts()
-    first = f"task AS ({task.text}), " if tasks else ""
-    statement = f"WITH {first}event AS ({event.text} RETURNING id) SELECT id, ({_REVISION}) FROM event"
-    parameters = {"events": event.rows(events)} | ({"tasks": task.rows(tasks)} if tasks else {})
+    new_tasks, new_events = _inserts()
+    first = f"task AS ({new_tasks.text}), " if tasks else ""
+    statement = f"WITH {first}event AS ({new_events.text} RETURNING id) SELECT id, ({_REVISION}) FROM event"
+    parameters = {"events": new_events.rows(events)} | ({"tasks": new_tasks.rows(tasks)} if tasks else {})
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     for item, (key, _revision) in zip(events, rows, strict=True):
         item.id = key
         item._state.adding = False
-    for item in tasks:
-        item._state.adding = False
+    for task in tasks:
+        task._state.adding = False
     revision: uuid.UUID | None = rows[0][1]
     return revision
 

@@ -69,6 +69,7 @@ KNOWN_TO_NOTIFICATIONS = {
     "tasks_app.models", "tasks_app.signals", "tasks_app.handlers",  # what DESIGN.md names
     "tasks_app.background", "tasks_app.broker", "tasks_app.clock",  # threads, connections, time: they know nothing of tasks
     "tasks_app.database", "tasks_app.leases", "tasks_app.strict_json", "tasks_app.shutdown",  # nor do these
+    "tasks_app.inserts",
     "tasks_app.identity", "tasks_app.access", "tasks_app.tokens", "tasks_app.readonly",  # who may, for both apps
 }  # fmt: skip
 KNOWN_TO_ITS_ENTRY_POINTS = {
@@ -119,8 +120,8 @@ def test_entry_points_do_not_import_each_other_and_nothing_below_imports_one() -
 CORE = {
     "models": set(), "signals": set(), "exceptions": set(), "backoff": set(), "background": set(), "broker": set(),
     "shutdown": set(), "clock": set(), "database": {"shutdown"}, "leases": {"clock", "models"},
-    "strict_json": set(), "sqlite": set(),
-    "statements": {"clock", "models"},
+    "strict_json": set(), "sqlite": set(), "inserts": set(),
+    "statements": {"clock", "inserts", "models"},
     "history": {"models", "signals", "statements"},
     "pipeline": {"background", "broker", "clock", "models", "statements"},
     "handlers": {"backoff", "exceptions", "handlers"},
