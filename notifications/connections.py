@@ -46,6 +46,13 @@ class Connections:
             keep.close()
         return has_more
 
+    def close(self) -> None:
+        """Closes all that are idle."""
+        with self._lock:
+            idle, self._idle = self._idle, deque()
+        for _key, keep, _since in idle:
+            keep.close()
+
     def _take(self, key: Any) -> Keep | None:
         with self._lock:
             for index in range(len(self._idle) - 1, -1, -1):

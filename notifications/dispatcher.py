@@ -58,7 +58,7 @@ class Dispatcher:
         self._under_way = 0
         self._lanes: list[Lane] = []
         self._full: set[uuid.UUID] = set()
-        self._is_busy = False
+        self._is_ending = False
         self._thread: threading.Thread | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._connections = Connections()
@@ -77,15 +77,20 @@ class Dispatcher:
             self._changed.notify_all()
 
     def finish(self, *, timeout: float) -> bool:
-        """Waits until nothing is under way or to be recorded; False if `timeout` (seconds) was over first."""
+        """Claims nothing more, and ends once all that is under way is recorded; False if `timeout` (seconds) was over
+        first."""
         with self._changed:
-            return self._changed.wait_for(lambda: not (self._under_way or self._ended or self._is_busy), timeout)
+            thread, self._is_ending = self._thread, True
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
 
     # ---- The coordinator ----
 
     def _work(self) -> None:
-        while True:
-            tasks, endpoints, ended = self._gathered()
+        while (gathered := self._gathered()) is not None:
+            tasks, endpoints, ended = gathered
             try:
                 close_old_connections()
                 if ended:
@@ -95,7 +100,7 @@ class Dispatcher:
                 if tasks:
                     endpoints.update(deliveries.waiting_endpoints(tasks))
                     tasks = set()
-                if endpoints and not shutdown.asked_for():
+                if endpoints and not (self._is_ending or shutdown.asked_for()):
                     self._claim(endpoints)
             except database.AWAY as error:
                 logger.warning("Cannot send webhooks, the database is away: %s", error)
@@ -104,24 +109,32 @@ class Dispatcher:
                 time.sleep(AWAY_SECONDS)
             except Exception:  # what was claimed is made again once its lease is over
                 logger.exception("The dispatcher stumbled")
-            finally:
-                with self._changed:
-                    self._is_busy = False
-                    self._changed.notify_all()
+        connection.close()
 
-    def _gathered(self) -> tuple[set[uuid.UUID], set[uuid.UUID], list[Ended]]:
+    def _gathered(self) -> tuple[set[uuid.UUID], set[uuid.UUID], list[Ended]] | None:
+        """What there is to do; waits for it. None: all is done, and no more is wanted."""
         with self._changed:
             while not self._is_due():
+                if self._is_ending and not self._under_way:
+                    self._close()
+                    return None
                 self._changed.wait(self._patience())
                 self._spill()
             room = settings.NOTIFIER_CONCURRENCY - self._under_way
             tasks, self._tasks = self._tasks, set()
             endpoints, self._endpoints = (self._endpoints, set()) if room > 0 else (set(), self._endpoints)
             ended, self._ended = self._ended, []
-            self._is_busy = True
             return tasks, endpoints, ended
 
+    def _close(self) -> None:
+        assert self._threads is not None
+        self._threads.shutdown(wait=False)
+        self._connections.close()
+        self._reset()
+
     def _is_due(self) -> bool:
+        if self._is_ending:
+            return bool(self._ended)
         if self._tasks or (self._endpoints and self._under_way < settings.NOTIFIER_CONCURRENCY):
             return True
         if not self._ended:
