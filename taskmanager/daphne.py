@@ -123,7 +123,8 @@ class Server(server.Server):  # type: ignore[misc]
     def run(self) -> None:
         server.HTTPFactory = Factory  # looked up there by its name
         # Twisted's own is 50: in a crowd a handshake would be dropped, and tried again after a second.
-        self.endpoints = [f"{one}:backlog=1024" if one.startswith("tcp:") else one for one in self.endpoints]
+        given: list[str] = vars(self)["endpoints"]  # daphne has no types
+        self.endpoints = [f"{one}:backlog=1024" if one.startswith("tcp:") else one for one in given]
         super().run()
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
