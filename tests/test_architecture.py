@@ -299,3 +299,38 @@ def test_what_is_included_is_a_partial_and_there() -> None:
     djangos_own = {("admin/base_site.html", "admin/color_theme_toggle.html")}
     wrong = {pair for pair in included if pair[1] not in names or not Path(pair[1]).name.startswith("_")}
     assert wrong - djangos_own == set()
+
+
+# ---- Tests -----------------------------------------------------------------------------------------------------------
+
+CLOCKS = {"monotonic", "perf_counter", "time", "process_time"}
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py"))
+
+
+def _reads_a_clock(node: ast.AST) -> bool:
+    return any(
+        isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in CLOCKS
+        and isinstance(part.func.value, ast.Name) and part.func.value.id == "time"
+        for part in ast.walk(node)
+    )  # fmt: skip
+
+
+def _upper_bounds(tree: ast.AST) -> Iterator[int]:
+    """Lines that assert that no more than so many seconds have passed."""
+    for assertion in ast.walk(tree):
+        if not isinstance(assertion, ast.Assert):
+            continue
+        for node in ast.walk(assertion):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            for before, how, after in zip(sides, node.ops, sides[1:], strict=False):
+                less, more = (before, after) if isinstance(how, (ast.Lt, ast.LtE)) else (after, before)
+                if _reads_a_clock(less) and not _reads_a_clock(more):
+                    yield node.lineno
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_is_judged_by_the_clock(path: Path) -> None:
+    """A machine may be slow or busy. Figures of time belong to benchmarks/ and to the report of `make chaos`."""
+    assert [*_upper_bounds(ast.parse(path.read_text()))] == []

@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
+from tests.services.processes import PATIENCE
+
 DRIP_SECONDS = 0.3
 ESTABLISHED = "01"  # in /proc/net/tcp
 
@@ -24,7 +26,7 @@ class SlowClients:
         for _ in range(self._count):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before connect: it bounds the window
-            client.settimeout(20)
+            client.settimeout(PATIENCE)
             client.connect(self._address)
             client.sendall(self._beginning)
             self._sockets.append(client)

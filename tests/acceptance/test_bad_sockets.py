@@ -50,7 +50,7 @@ def test_a_huge_message_ends_its_own_socket(server: Server, neighbour: Watcher, 
             watcher.socket.ping().wait(PATIENCE)
             watcher.socket.send("gone?")
             watcher._thread.join(PATIENCE)
-            watcher.socket.recv(timeout=1)
+            watcher.socket.recv(timeout=PATIENCE)
         assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
 
 

@@ -14,7 +14,7 @@ import requests
 
 from tests.acceptance.slow_clients import ESTABLISHED, SlowClients
 from tests.servers import Deployment, Role, Standalone
-from tests.services.processes import eventually
+from tests.services.processes import PATIENCE, eventually
 from tests.services.stack import Services
 
 BODY = b'{"title": "By hand"}'
@@ -45,7 +45,7 @@ def server(request: pytest.FixtureRequest) -> Role | Standalone:
 
 def talk(server: Role | Standalone, *parts: bytes) -> list[tuple[int, bytes]]:
     """Sends the parts, each when something came back for the one before; status and body of each answer."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         received = b""
         for number, part in enumerate(parts):
             with contextlib.suppress(ConnectionError):
@@ -119,7 +119,7 @@ def test_requests_sent_in_a_row_are_answered_in_a_row(server: Role | Standalone)
 def test_of_half_a_body_nothing_is_made(server: Role | Standalone) -> None:
     before = len(server.api.all())
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
             client.sendall(post(length(100)) + BODY)
     assert server.api.call("GET", "/livez").status_code == 200
     assert len(server.api.all()) == before
@@ -134,7 +134,7 @@ def test_a_head_without_end_is_refused(server: Role | Standalone) -> None:
 def test_a_large_answer_arrives_whole_at_a_reader_that_takes_its_time(server: Role | Standalone) -> None:
     payload = {"message": "m", "padding": "x" * 900_000}
     task_id = server.api.submit("Large", payload=payload)["id"]
-    with server.api.session.get(f"{server.url}/tasks/{task_id}", stream=True, timeout=30) as answer:
+    with server.api.session.get(f"{server.url}/tasks/{task_id}", stream=True, timeout=PATIENCE) as answer:
         pieces = list(answer.iter_content(10_000))
     assert json.loads(b"".join(pieces))["payload"] == payload
 
@@ -152,11 +152,11 @@ def test_a_request_in_progress_is_answered_when_web_is_told_to_end(fleet: Deploy
     head = b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
     with SlowClients(web.port, count=count, beginning=head) as crowd:
         asking.start()
-        eventually(lambda: connections(web.port) > crowd.connected(), timeout=20)
-        assert requests.get(f"{web.url}/livez", timeout=20).ok  # whatever came before it was accepted by now
+        eventually(lambda: connections(web.port) > crowd.connected())
+        assert requests.get(f"{web.url}/livez", timeout=PATIENCE).ok  # whatever came before it was accepted by now
         web.send_signal(signal.SIGTERM)
-        assert web.wait(40) == 0, web.log_tail()
-    asking.join(20)
+        assert web.wait(PATIENCE) == 0, web.log_tail()
+    asking.join(PATIENCE)
     assert [answer.status_code for answer in found] == [200]
 
 

@@ -17,7 +17,7 @@ def _refusal(command: str, server: Standalone | Role, **environment: str) -> str
     """The one sentence with which a command refuses to start."""
     done = subprocess.run(
         [*MANAGE, *command.split()], env={**(server.environment or {}), **environment}, cwd=ROOT, capture_output=True,
-        text=True, timeout=60, check=False,
+        text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr

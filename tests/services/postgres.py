@@ -69,7 +69,7 @@ class Postgres(ManagedProcess):
         super().launch()
 
     def is_ready(self) -> bool:
-        with psycopg.connect(self.url(), connect_timeout=5):
+        with psycopg.connect(self.url(), connect_timeout=30):
             return True
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:

@@ -37,7 +37,10 @@ class ServiceFailed(Exception):
 def eventually(
     predicate: Callable[[], T], *, timeout: float = PATIENCE, interval: float = 0.05, message: str = ""
 ) -> T:
-    """The predicate's first truthy value. A failed assertion inside it counts as "not yet"."""
+    """The predicate's first truthy value. A failed assertion inside it counts as "not yet".
+
+    `interval` is the first pause; the longer it takes, the less often it is asked, down to every half second.
+    """
     deadline = time.monotonic() + timeout
     while True:
         last: object
@@ -52,6 +55,7 @@ def eventually(
         if time.monotonic() >= deadline:
             raise AssertionError(f"{message or 'Not true'} within {timeout} s; the last value was {last!r}")
         time.sleep(interval)
+        interval = max(interval, min(1.2 * interval, 0.5))
 
 
 def free_port() -> int:
@@ -216,7 +220,7 @@ class ManagedProcess:
                     return
             except Exception as error:
                 problem = error
-            time.sleep(0.02)
+            time.sleep(0.1)
         self.kill()
         raise self._failed(f"did not become ready within {self.start_seconds} s: {problem}")
 

@@ -28,10 +28,10 @@ class Redis(ManagedProcess):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def is_ready(self) -> bool:
-        with redis.Redis(port=self.port, socket_timeout=5) as client:
+        with redis.Redis(port=self.port, socket_timeout=30) as client:
             return bool(client.ping())
 
     def wipe(self) -> None:
         """Delete every key."""
-        with redis.Redis(port=self.port, socket_timeout=5) as client:
+        with redis.Redis(port=self.port, socket_timeout=30) as client:
             client.flushall()

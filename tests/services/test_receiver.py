@@ -18,14 +18,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_the_receiver_records_what_arrives(receiver: Receiver) -> None:
-    sent = b"\x00\xff{}"
+    sent, before = b"\x00\xff{}", time.time()
     reply = requests.post(receiver.url("/hook?a=1"), data=sent, headers={"X-Mixed": "Yes"}, timeout=PATIENCE)
 
     [request] = receiver.wait_for(1)
     assert reply.status_code == 200
     assert (request.method, request.path, request.body) == ("POST", "/hook?a=1", sent)
     assert request.headers["x-mixed"] == "Yes" and "X-Mixed" in dict(request.headers)
-    assert abs(request.received_at - time.time()) < 5
+    assert before <= request.received_at <= time.time()
 
 
 def test_the_receiver_answers_as_told(receiver: Receiver) -> None:
@@ -50,7 +50,7 @@ def test_the_receiver_answers_as_told(receiver: Receiver) -> None:
 def test_a_stopped_receiver_drops_its_connections_and_returns_on_its_port(receiver: Receiver) -> None:
     receiver.respond(200, delay=60)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(requests.get, receiver.url(), timeout=30)
+        waiting = pool.submit(requests.get, receiver.url(), timeout=PATIENCE)
         receiver.wait_for(1)
         receiver.stop()
         assert isinstance(waiting.exception(timeout=PATIENCE), requests.ConnectionError)

@@ -39,7 +39,7 @@ def _queue(name: str) -> Any:
     return Queue(name, Exchange(""), routing_key=name, queue_arguments={"x-queue-type": "quorum"})
 
 
-def _publish(url: str, name: str, body: str, *, timeout: float = 5.0) -> None:
+def _publish(url: str, name: str, body: str, *, timeout: float = PATIENCE) -> None:
     with Connection(url, connect_timeout=timeout, transport_options={"confirm_publish": True}) as connection:
         _queue(name)(connection.default_channel).declare()
         Producer(connection).publish({"body": body}, routing_key=name, confirm_timeout=timeout)

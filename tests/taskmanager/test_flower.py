@@ -33,7 +33,7 @@ class Flower(ManagedProcess):
 
     def is_ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/healthcheck", timeout=2).status_code == 200
+            return requests.get(f"{self.url}/healthcheck", timeout=10).status_code == 200
         except requests.RequestException:
             return False
 

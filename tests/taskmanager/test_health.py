@@ -102,10 +102,12 @@ def test_what_hangs_is_given_up_and_asked_by_one_thread_only() -> None:
 
     check = Check("slow", hang)
     for _ in range(3):
-        assert "does not answer within" in check.run(deadline=time.monotonic() + 0.05)["error"]
+        soon = time.monotonic() + 0.05
+        assert "does not answer within" in check.run(deadline=soon)["error"]
     assert len(asked) == 1
     let_go.set()
-    assert check.run(deadline=time.monotonic() + PATIENCE)["name"] == "late"
+    deadline = time.monotonic() + PATIENCE
+    assert check.run(deadline=deadline)["name"] == "late"
 
 
 def test_what_failed_once_is_fine_again_when_it_answers() -> None:

@@ -25,7 +25,7 @@ def test_fifty_requests_with_one_key_make_one_task(deployment: Deployment) -> No
         start.wait()
         answers.append(
             deployment.api.call(
-                "POST", "/api/v1/tasks", json={"title": title}, headers={"Idempotency-Key": key}, timeout=60
+                "POST", "/api/v1/tasks", json={"title": title}, headers={"Idempotency-Key": key}, timeout=PATIENCE
             )
         )
 
