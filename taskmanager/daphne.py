@@ -120,6 +120,8 @@ class Factory(server.HTTPFactory):  # type: ignore[misc]
 class Server(server.Server):  # type: ignore[misc]
     """daphne's server with the above."""
 
+    endpoints: list[str]
+
     def run(self) -> None:
         server.HTTPFactory = Factory  # looked up there by its name
         # Twisted's own is 50: in a crowd a handshake would be dropped, and tried again after a second.
