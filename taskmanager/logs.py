@@ -2,13 +2,46 @@
 
 import logging
 import re
+import textwrap
 import threading
 import time
 from typing import Any
 
 from tasks_app import request_id
 
+MAX_CHARACTERS = 8_000
+MAX_TRACEBACK = 40_000
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160))}
+_CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROL_IN_TRACEBACKS = {number: text for number, text in _CONTROL.items() if chr(number) not in "\n\t"}
 _NUMBERS = re.compile(r"[0-9a-f-]*\d[0-9a-f-]*")
+
+
+class LineFormatter(logging.Formatter):
+    """One line for one event, of bounded length: what others sent cannot begin a line of its own, nor steer a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname:<7} {name} [{threadName}] {message}{request}", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line, its control characters written out."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """A traceback keeps its lines, all of them indented."""
+        text = _shortened(super().formatException(ei), MAX_TRACEBACK).translate(_CONTROL_IN_TRACEBACKS)
+        return textwrap.indent(text, "  ")
+
+
+def one_line(text: str) -> str:
+    """The text with its control characters written out, the middle left out where it is very long."""
+    return _shortened(text, MAX_CHARACTERS).translate(_CONTROL)
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … ({len(text) - most:,} characters left out) … {text[-most // 2 :]}"
 
 
 class RequestFilter(logging.Filter):
@@ -62,12 +95,7 @@ def to_stdout(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "line": {
-                "format": "{asctime} {levelname:<7} {name} [{threadName}] {message}{request}",
-                "style": "{",
-            }
-        },
+        "formatters": {"line": {"()": "taskmanager.logs.LineFormatter"}},
         "filters": {
             "request": {"()": "taskmanager.logs.RequestFilter"},
             "repeats": {"()": "taskmanager.logs.RepeatFilter"},

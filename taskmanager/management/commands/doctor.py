@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from taskmanager import doctor
+from taskmanager.logs import one_line
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "warning": "WARNING", "problem": "PROBLEM"}
 
@@ -29,8 +30,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"ok": well, "findings": [asdict(finding) for finding in findings]}, indent=2))
         else:
             for finding in findings:
-                self.stdout.write(f"{_MARKS[finding.level]}  {finding.check}: {finding.text}")
+                self.stdout.write(one_line(f"{_MARKS[finding.level]}  {finding.check}: {finding.text}"))
                 if finding.advice:
-                    self.stdout.write(f"         → {finding.advice}")
+                    self.stdout.write(one_line(f"         → {finding.advice}"))
         if not well:
             raise SystemExit(1)
