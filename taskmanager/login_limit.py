@@ -27,7 +27,7 @@ class LoginLimitMiddleware:
         if not limit or request.method != "POST" or request.path not in PATHS:
             return self.get_response(request)
         count = _failures.add(_name(request, request.POST.get("username", "")), amount=0)
-        if count is None or count < limit:
+        if count < limit:
             return self.get_response(request)
         detail = "Too many failed logins with this name. Wait a minute, then try again."
         return too_many(request, detail=detail, seconds=seconds_left())

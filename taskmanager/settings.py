@@ -310,7 +310,12 @@ if REDIS_URL:  # only counts requests: it may be away, and must then cost no tim
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "taskmanager",
-        "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},
+        "OPTIONS": {
+            "socket_connect_timeout": 0.25,
+            "socket_timeout": 0.25,
+            "retry": Retry(NoBackoff(), 0),
+            "serializer": "tasks_app.api.throttles.WholeNumbers",
+        },
     }
 CHANNEL_LAYERS = {
     "default": {

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
@@ -26,6 +25,7 @@ from notifications.routing import router
 from tasks_app import lifecycle, tokens
 from tasks_app.access import SCOPES
 from tasks_app.validation import NewTask
+from tests import counts
 from tests.contracts.clients import Watcher, run_in_shell
 from tests.notifications.making import EXAMPLE, made
 from tests.servers import Standalone
@@ -280,9 +280,9 @@ def _form(fields: dict[str, str], parts: dict[str, Any]) -> tuple[str, str]:
 @pytest.fixture
 def world(db: None, settings: Any) -> Iterator[World]:
     settings.ANONYMOUS_API = "off"
-    cache.clear()
+    counts.forget()
     yield World()
-    cache.clear()
+    counts.forget()
 
 
 @pytest.mark.parametrize("actor", ACTORS)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.test import Client
 
 from tasks_app import tokens
 from tasks_app.access import SCOPES
+from tests import counts
 
 
 class Caller:
@@ -83,6 +83,6 @@ def operator(db: None) -> Caller:
 @pytest.fixture(autouse=True)
 def empty_cache() -> Iterator[None]:
     """No test counts for the rate of another."""
-    cache.clear()
+    counts.forget()
     yield
-    cache.clear()
+    counts.forget()

@@ -8,6 +8,7 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.test import Client
 
+from taskmanager import login_limit
 from tasks_app import identity
 from tasks_app.api import throttles
 from tests.tasks_app.api.conftest import Caller, problem
@@ -20,6 +21,7 @@ def one_period(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.setattr(throttles, "PAUSE", 3600.0)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr(throttles._requests, "_asleep_until", 0.0)
+    monkeypatch.setattr(login_limit._failures, "_asleep_until", 0.0)
 
 
 def test_past_the_rate_a_token_is_told_when_to_come_again(ada: Caller, bob: Caller, settings: Any) -> None:
@@ -54,20 +56,56 @@ class Broken(BaseCache):
     def __init__(self, *_: Any) -> None:
         super().__init__({})
 
-    def add(self, *_: Any, **__: Any) -> Any:
+    def incr(self, *_: Any, **__: Any) -> Any:
         Broken.asked += 1
         raise ConnectionError("refused")
 
-    get = add
 
-
-def test_without_its_cache_nobody_is_refused_and_it_is_not_asked_each_time(
-    ada: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
+def test_without_its_cache_each_process_counts_alone_and_it_is_not_asked_each_time(
+    ada: Caller, bob: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.API_RATE, Broken.asked = 1, 0
+    settings.API_RATE, Broken.asked = 2, 0
     monkeypatch.setattr(throttles, "cache", Broken())
-    assert [ada.get("/api/v1/me").status_code for _ in range(3)] == [200, 200, 200]
+    assert [ada.get("/api/v1/me").status_code for _ in range(3)] == [200, 200, 429]
+    assert bob.get("/api/v1/me").status_code == 200
     assert Broken.asked == 1
+
+
+class Lying(BaseCache):
+    """A cache that answers anything."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__({})
+        self.answer = answer
+
+    def incr(self, *_: Any, **__: Any) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [0, -5, 10**30, "7", b"\x80\x04.", None, [1], True, 1.5, float("nan")])
+def test_a_cache_that_lies_lifts_no_limit_within_a_process_and_breaks_nothing(
+    ada: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    settings.API_RATE = 2
+    monkeypatch.setattr(throttles, "cache", Lying(answer))
+    assert [ada.get("/api/v1/me").status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("data", [b"", b"-1", b"+1", b" 1", b"1e3", b"1_0", b"\x80\x04.", b"9" * 16, b"\xd9\xa1"])
+def test_the_cache_holds_counts_and_nothing_else(data: bytes) -> None:
+    numbers = throttles.WholeNumbers()
+    assert numbers.loads(b"12") == numbers.dumps(12) == 12
+    with pytest.raises(ValueError, match="no count"):
+        numbers.loads(data)
+    for value in ("12", True, None, {}):
+        with pytest.raises(TypeError):
+            numbers.dumps(value)
+
+
+def test_names_beyond_the_most_are_counted_by_the_cache_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttles, "MAX_NAMES", 2)
+    counter = throttles.Counter("names")
+    assert [counter.add(name) for name in ("a", "b", "c", "c", "a")] == [1, 1, 1, 2, 2]
 
 
 def _login(path: str, name: str = "ada", password: str = "wrong", address: str = "10.0.0.1") -> Any:
@@ -96,12 +134,15 @@ def test_both_forms_count_together(db: None, settings: Any) -> None:
     assert _login("/login/").status_code == 429
 
 
-def test_without_a_limit_or_a_cache_everybody_may_try(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_everybody_may_try(db: None, settings: Any) -> None:
     settings.LOGIN_RATE = 0
     assert [_login("/login/").status_code for _ in range(3)] == [200, 200, 200]
-    settings.LOGIN_RATE = 1
+
+
+def test_without_its_cache_a_name_waits_all_the_same(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.LOGIN_RATE = 2
     monkeypatch.setattr(throttles, "cache", Broken())
-    assert [_login("/login/").status_code for _ in range(3)] == [200, 200, 200]
+    assert [_login("/login/").status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_the_cache_is_the_process_itself_or_redis(settings: Any) -> None:
