@@ -46,6 +46,11 @@ class StatusConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         await self.channel_layer.group_discard(GROUP, self.channel_name)
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """As Channels', without what is for others and was repeated to this group: it would end the socket."""
+        if message["type"].startswith(("tasks.", "websocket.")):
+            await super().dispatch(message)
+
     async def tasks_changed(self, event: dict[str, Any]) -> None:
         """From live.announce."""
         for item in event["items"]:

@@ -12,6 +12,9 @@ import orjson
 import redis
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from channels_redis.serializers import registry
+
+from notifications.announcements import FORMAT, Unbelievable, Vouched
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +24,10 @@ MISSED = "tasks.missed"
 """Type of the message to a group's members when announcements may have been lost."""
 PULSE_SECONDS = 2.0
 SILENT_SECONDS = 8.0
+RESYNC_SECONDS = 10.0
+"""Between two notes to listeners that something came which nobody can believe, and that an announcement may be lost so."""
+
+registry.register_serializer(FORMAT, Vouched)
 
 
 class AnnouncingLayer(Protocol):
@@ -58,6 +65,12 @@ class InProcessLayer(InMemoryChannelLayer):
         """Always there."""
 
 
+def _streams(local: Any) -> list[Any]:
+    """What the layer listens to. Others than before: it connected anew, and what was sent in between is lost."""
+    connections = [getattr(shard._pubsub, "connection", None) for shard in local._shards]
+    return [getattr(connection, "_reader", None) for connection in connections]
+
+
 async def _subscribe_anew(local: Any) -> None:
     """A new connection with the same subscriptions, for each of the layer's connections. Reaches into channels_redis."""
     for shard in local._shards:
@@ -76,27 +89,48 @@ async def _subscribe_anew(local: Any) -> None:
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     """Redis Pub/Sub. `announce` is one pipelined round trip of PUBLISH: `async_to_sync(group_send)` costs fifty times that.
 
-    It writes what the layer's own group_send would (channel name and encoding are channels_redis's, pinned by a test).
+    It writes what the layer's own group_send would (the channel's name is channels_redis's, pinned by a test). Redis is
+    believed nothing: see announcements.py.
     """
 
     def __init__(self, hosts: Sequence[str], prefix: str = "asgi", **options: Any) -> None:
         limits = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
-        super().__init__(hosts=[{"address": host, **limits} for host in hosts], prefix=prefix, **options)
+        super().__init__(
+            hosts=[{"address": host, **limits} for host in hosts],
+            prefix=prefix,
+            serializer_format=FORMAT,
+            **options,
+        )
         self._prefix = prefix
+        self._told_at = -RESYNC_SECONDS
         self._pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
         self._client = redis.Redis.from_url(hosts[0], socket_timeout=1.0, socket_connect_timeout=1.0)
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """As the layer's own; from the first on, the loop's subscription is watched."""
-        loop = asyncio.get_running_loop()
+        loop, local = asyncio.get_running_loop(), self._get_layer()
+        channel = str(await local.new_channel(prefix))
         if loop not in self._pulses or self._pulses[loop].done():
-            self._pulses[loop] = loop.create_task(self._watch(self._get_layer()))
-        return str(await self._get_layer().new_channel(prefix))
+            self._pulses[loop] = loop.create_task(self._watch(local, _streams(local)))
+        return channel
 
-    async def _watch(self, local: Any) -> None:
+    async def receive(self, channel: str) -> Any:
+        """The next message of ours. What anybody else put there is left out."""
+        local = self._get_layer()
+        while True:
+            try:
+                return await local.receive(channel)
+            except Unbelievable as error:
+                logger.warning("Ignored an announcement: %s", error)
+                if time.monotonic() - self._told_at > RESYNC_SECONDS:
+                    self._told_at = time.monotonic()
+                    self._tell_missed(local)
+
+    async def _watch(self, local: Any, before: list[Any]) -> None:
         """Sends itself a pulse. One that does not come back was swallowed, and so is all else: subscribes anew.
 
-        A socket whose other end fell silent raises no error by itself. Who listened meanwhile is told that it missed some.
+        A socket whose other end fell silent raises no error by itself. Who listened meanwhile, or while the connection was
+        made anew, is told that it missed some.
         """
         channel, heard, missing = "", time.monotonic(), False
         while True:
@@ -114,10 +148,10 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
                         await asyncio.wait_for(_subscribe_anew(local), SILENT_SECONDS)
                     heard = time.monotonic()
                 continue
-            heard = time.monotonic()
-            if missing:
-                missing = False
+            heard, streams = time.monotonic(), _streams(local)
+            if missing or streams != before:
                 self._tell_missed(local)
+            missing, before = False, streams
 
     def _tell_missed(self, local: Any) -> None:
         for channels in local.groups.values():

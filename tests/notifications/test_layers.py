@@ -11,6 +11,7 @@ import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from notifications import layers
+from notifications.announcements import FORMAT
 from notifications.layers import STATUS_CHANNEL, InProcessLayer, RedisLayer
 from tests.chaos.proxy import Proxy
 from tests.services.processes import PATIENCE, eventually, free_port
@@ -68,9 +69,9 @@ def test_before_and_after_the_servers_life_an_announcement_goes_nowhere_quietly(
 
 @pytest.mark.services
 def test_an_announcement_reaches_a_consumer_of_the_stock_layer(services: Any) -> None:
-    """Pins the private format: channel name and encoding are channels_redis's."""
+    """Pins the private format: the channel's name is channels_redis's."""
     ours = RedisLayer(hosts=[services.redis.url])
-    theirs = RedisPubSubChannelLayer(hosts=[services.redis.url])
+    theirs = RedisPubSubChannelLayer(hosts=[services.redis.url], serializer_format=FORMAT)
 
     async def main() -> Any:
         try:
