@@ -8,6 +8,9 @@ from celery.exceptions import Reject
 
 from notifications.dispatcher import dispatcher
 
+MAX_IDS = 1_000
+"""Of one message; ours have up to 32."""
+
 
 @shared_task(name="notifications.send_webhooks", typing=False)
 def send_webhooks(*arguments: Any, **options: Any) -> None:
@@ -22,6 +25,8 @@ def send_to_endpoint(*arguments: Any, **options: Any) -> None:
 
 
 def _keys(ids: list[str]) -> list[uuid.UUID]:
+    if not isinstance(ids, list) or len(ids) > MAX_IDS:
+        raise ValueError(f"the ids are a list of at most {MAX_IDS:,}")
     return [uuid.UUID(key) for key in ids]
 
 

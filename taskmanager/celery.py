@@ -7,9 +7,13 @@ from typing import Any
 from celery import Celery, signals
 from kombu import Exchange, Queue
 
+from taskmanager import frames
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "taskmanager.settings")
 
 SEND_SECONDS = 2.0
+
+frames.install()
 
 
 class App(Celery):

@@ -1,6 +1,7 @@
-"""Celery's consumer, but for what it cannot read, without the queues for delays that nobody here uses, and never deaf."""
+"""Celery's consumer, but for what it cannot read or should not believe, without the queues for delays, and never deaf."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,12 +10,16 @@ from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 from kombu import Connection, Exchange
+from kombu.message import Message
 
+from taskmanager import incoming
+from taskmanager.questions import Questions
 from tasks_app import broker
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+MAX_REASON = 300
 
 
 class Hearing(bootsteps.StartStopStep):
@@ -96,11 +101,34 @@ class Consumer(CeleryConsumer):
         """Without 28 queues and exchanges `celery_delayed_…`: waits are rows with a `run_at`, never countdowns."""
 
         default_steps = [
-            *(step for step in CeleryConsumer.Blueprint.default_steps if "delayed_delivery" not in step),
+            *(
+                step
+                for step in CeleryConsumer.Blueprint.default_steps
+                if not step.endswith(("delayed_delivery:DelayedDelivery", "control:Control"))
+            ),
             Hearing,
+            Questions,
         ]
+
+    def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Message], None]:
+        """Celery's own, for what `incoming` lets through."""
+        work = super().create_task_handler(*arguments, **options)
+        queues = {queue.name for queue in self.task_consumer.queues}
+        route = self.app.amqp.router.route
+        names = {name for name in self.app.tasks if not name.startswith("celery.")}
+        names = {name for name in names if route({}, name)["queue"].name in queues}
+
+        def on_message(message: Message) -> None:
+            try:
+                incoming.check(message, names=names)
+            except incoming.Refused as error:
+                self.on_decode_error(message, error)
+            else:
+                work(message)
+
+        return on_message
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Rejects without requeueing: RabbitMQ moves the message to `tasks_failed`."""
-        logger.error("Cannot decode a message, it goes to tasks_failed: %s", exc)
+        logger.error("Refused a message, it goes to tasks_failed: %s", str(exc)[:MAX_REASON])
         message.reject()

@@ -12,6 +12,8 @@ from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
 TIMEOUT_SECONDS = 2
+UNREADABLE = "x-unreadable"
+"""The only header of a message whose own cannot be read."""
 
 DEAD_LETTERS = Exchange("dlx_tasks", type="topic", durable=True)
 FAILED = Queue("tasks_failed", DEAD_LETTERS, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})

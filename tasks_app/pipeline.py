@@ -32,8 +32,6 @@ ANNOUNCED_SECONDS = 0.2
 STAMP_SECONDS, STAMP_MOST = 0.25, 200
 STALE_SECONDS = 3.0
 """A wake-up this old is the sweep's, which publishes after 5 s what nobody did."""
-HARD_LIMIT_MARGIN = 60
-"""Seconds between a task's own limits, kept by the watchdog, and Celery's, which is only a backstop."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +42,6 @@ class Wakeup:
     attempt: int = 0
     solo: bool = True
     priority: int = 0
-    timeout: int = 0
     tail: bool = False
     since: float = field(default_factory=time.monotonic)
 
@@ -67,7 +64,7 @@ def publish_now(tasks: Iterable[Task]) -> int:
 
 
 def _wakeup(task: Task) -> Wakeup:
-    return Wakeup(task_id=task.pk, attempt=task.attempt, solo=task.solo, priority=task.priority, timeout=task.timeout)
+    return Wakeup(task_id=task.pk, attempt=task.attempt, solo=task.solo, priority=task.priority)
 
 
 class Sender:
@@ -145,8 +142,7 @@ def _links(batch: Sequence[Wakeup], now: datetime) -> list[Signature[Any]]:
     head, *tail = settings.TASK_PIPELINE
     links = [current_app.signature(name, args=(ids,), immutable=True) for name in tail]
     if not batch[0].tail:
-        limit = max(wakeup.timeout for wakeup in batch) + settings.GRACE_SECONDS + HARD_LIMIT_MARGIN
-        options = {"time_limit": limit, "priority": max(0, min(9, batch[0].priority))}
+        options = {"priority": max(0, min(9, batch[0].priority))}
         first = current_app.signature(
             head, args=(ids,), kwargs={"sent_at": now.isoformat()}, options=options, immutable=True
         )

@@ -26,7 +26,9 @@ State = QuarantinedMessage.State
 MOST_A_ROUND = 200
 MOST_HELD = 10_000
 """Messages; more of them stay in the queue until some are decided on."""
-MOST_BYTES = 1_048_576
+MOST_BYTES = 65_536
+"""Of a message's body; no worker accepts more either (taskmanager.incoming)."""
+MAX_DEPTH = 20
 MOST_TASKS = 1_000
 KEPT = timedelta(days=30)
 BATCH = 100
@@ -81,11 +83,13 @@ class Collector:
             # The bytes as they are, whatever encoding they claim.
             self._connection.default_channel.auto_decode = False
         self._broken = False
-        queue: Any = broker.FAILED(self._connection.default_channel)
+        channel = self._connection.default_channel
         for taken in range(room):
-            message = queue.get(no_ack=False)
-            if message is None:
+            found = channel.basic_get(broker.FAILED.name, no_ack=False)
+            if found is None:
                 return taken
+            # Not kombu's `get`, which raises what it finds wrong with a message and leaves it where it is.
+            message = channel.message_to_python(found)
             take_in(message)
             message.ack()  # after the commit: one that is stored twice is better than one that is lost
         return room
@@ -174,16 +178,18 @@ def _decided(message_id: uuid.UUID, state: State, *, who: str, why: str, now: da
 
 
 def _reason(headers: Mapping[str, Any]) -> str:
+    if broker.UNREADABLE in headers:
+        return "Its headers cannot be read"
     said = str(headers.get("x-first-death-reason", ""))
     return _REASONS.get(said, f"Dead-lettered: {said}"[:255] if said else "Sent here directly, by whom is not known")
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: Any, *, depth: int = 0) -> Any:
     """What JSON and PostgreSQL can hold of headers that may be anything."""
-    if isinstance(value, Mapping):
-        return {_text(key): _storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
+    if depth < MAX_DEPTH and isinstance(value, Mapping):
+        return {_text(key): _storable(item, depth=depth + 1) for key, item in value.items()}
+    if depth < MAX_DEPTH and isinstance(value, list | tuple):
+        return [_storable(item, depth=depth + 1) for item in value]
     if value is None or isinstance(value, bool | int):
         return value
     return _text(value, most=MOST_BYTES)

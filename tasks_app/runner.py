@@ -95,6 +95,7 @@ class Batch:
     def __init__(self, tasks: Sequence[Task], *, worker: str) -> None:
         self.worker = worker
         self.ids = [task.pk for task in tasks]
+        self.timeout = max(task.timeout for task in tasks)
         self._lock = threading.Lock()
         self._waiting = [Attempt(task, flush=self._flush) for task in tasks]
         self._current: Attempt | None = None

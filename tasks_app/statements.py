@@ -7,7 +7,7 @@ they are afterwards; a row that is not returned was not ours to change.
 import json
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypedDict
 
@@ -17,6 +17,8 @@ from tasks_app import clock
 from tasks_app.inserts import JsonInsert
 from tasks_app.models import Audience, Task, TaskEvent
 
+LONGEST_ON_THE_WAY = timedelta(days=30)
+"""Of a message from when it was sent."""
 _TABLE = Task._meta.db_table
 _EVENTS = TaskEvent._meta.db_table
 _REVISION = f"SELECT revision FROM {Audience._meta.db_table} LIMIT 1"
@@ -36,7 +38,7 @@ _CLAIM = {
     "postgresql": f"""
 WITH due AS (
     SELECT id FROM {_TABLE}
-    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(due)s
+    WHERE id = ANY(%(ids)s) AND status = 'PENDING' AND run_at <= %(due)s AND (NOT solo OR %(alone)s)
     ORDER BY id FOR UPDATE
 ), claimed AS (
 {_CLAIM_SET} FROM due WHERE task.id = due.id RETURNING task.*
@@ -49,6 +51,7 @@ SELECT {_CLAIMED}, event.id AS event_id, ({_REVISION}) AS revision
 FROM claimed JOIN event ON event.task_id = claimed.id""",
     "sqlite": f"""
 {_CLAIM_SET} WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND status = 'PENDING' AND run_at <= %(due)s
+    AND (NOT solo OR %(alone)s)
 RETURNING {_PLAIN}""",
 }
 
@@ -137,8 +140,12 @@ def claim(
 ) -> tuple[list[TaskEvent], uuid.UUID | None]:
     """PENDING and due → PROCESSING, attempt + 1, leased to `worker`; a STARTED event with `data` for each.
 
-    Returns the events, `.task` being the row claimed, in the order of `ids`, and the audience's revision.
+    Returns the events, `.task` being the row claimed, in the order of `ids`, and the audience's revision. What should
+    travel alone is not claimed with others, whatever the message says: a neighbour could cost it an attempt. Nor is a time
+    believed that the message cannot have been sent at.
     """
+    if sent_at is not None and not now - LONGEST_ON_THE_WAY <= sent_at <= now + clock.APART:
+        sent_at = None
     parameters = {
         "ids": _keys(ids),
         "alone": len(ids) == 1,

@@ -9,6 +9,9 @@ from celery.exceptions import Reject
 
 from tasks_app import database, runner
 
+MAX_IDS = 1_000
+"""Of one message; ours have up to 32."""
+
 
 @shared_task(name="tasks_app.process_tasks", typing=False)
 def process_tasks(*arguments: Any, **options: Any) -> None:
@@ -24,4 +27,9 @@ def process_tasks(*arguments: Any, **options: Any) -> None:
 
 
 def _read(ids: list[str], *, sent_at: str | None = None) -> tuple[list[uuid.UUID], datetime | None]:
-    return [uuid.UUID(key) for key in ids], datetime.fromisoformat(sent_at) if sent_at else None
+    if not isinstance(ids, list) or len(ids) > MAX_IDS:
+        raise ValueError(f"the ids are a list of at most {MAX_IDS:,}")
+    at = None if sent_at is None else datetime.fromisoformat(sent_at)
+    if at is not None and at.utcoffset() is None:
+        raise ValueError("`sent_at` has no time zone")
+    return [uuid.UUID(key) for key in ids], at

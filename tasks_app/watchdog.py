@@ -5,8 +5,10 @@ A handler is asked first (`context.cancelled`). After the grace time its task is
 process then ends, which stops the handler for good, while a thread can only be fenced: it is counted in `stuck`.
 """
 
+import faulthandler
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ TICK_SECONDS = 0.1
 LOOK_SECONDS = 1.0
 EXIT_CODE = 70
 """Of a prefork child that had to be ended (EX_SOFTWARE, sysexits.h)."""
+BACKSTOP_SECONDS = 60
+"""Between a task's own limits and the end of a prefork child in which no Python runs any more, this thread included."""
 
 
 class Watchdog:
@@ -54,9 +58,15 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
                 self._thread.start()
         self._wake.set()
+        if _is_child():
+            # A thread of C's, which waits for no lock of Python's. Celery's own limit would be the message's to say.
+            seconds = batch.timeout + settings.GRACE_SECONDS + BACKSTOP_SECONDS
+            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
 
     def forget(self, batch: "Batch") -> None:
         """The batch is over."""
+        if _is_child():
+            faulthandler.cancel_dump_traceback_later()
         with self._lock:
             self._batches.discard(batch)
 
@@ -126,7 +136,7 @@ class Watchdog:
 
     def _end(self, batch: "Batch") -> None:
         batch.abandon()
-        if current_process().name != "MainProcess":  # a prefork child: ending it stops the handler for good
+        if _is_child():  # ending it stops the handler for good
             logger.error("Ending this worker process: its handler does not heed a stop")
             flush_all(timeout=1.0)  # the end of these tasks is still to be announced
             logging.shutdown()
@@ -134,6 +144,11 @@ class Watchdog:
         self.stuck += 1
         logger.error("A handler does not heed a stop; its thread goes on without effect (%d so far)", self.stuck)
         self.forget(batch)
+
+
+def _is_child() -> bool:
+    """In a process of a prefork pool, which works on one batch at a time."""
+    return bool(current_process().name != "MainProcess")
 
 
 watchdog = Watchdog()

@@ -81,11 +81,13 @@ class Machine(RuleBasedStateMachine):
     def start(self, numbers: list[int]) -> None:
         keys = list(dict.fromkeys(self.key(n) for n in numbers))
         claimed = lifecycle.start(keys, worker="w1", now=self.now)
-        expected = [k for k in keys if (m := self.models.get(k)) and m.status == "PENDING" and m.due <= self.now]
+        alone = len(keys) == 1
+        due = [k for k in keys if (m := self.models.get(k)) and m.status == "PENDING" and m.due <= self.now]
+        expected = [k for k in due if alone or not self.models[k].solo]
         assert [task.pk for task in claimed] == expected
         for task in claimed:
             model = self.models[task.pk]
-            model.attempt, model.cancel, model.solo = model.attempt + 1, False, model.solo or len(keys) == 1
+            model.attempt, model.cancel, model.solo = model.attempt + 1, False, model.solo or alone
             model.change("PROCESSING")
             self.attempts.append((task.pk, task.attempt))
 

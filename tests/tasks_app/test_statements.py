@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import uuid
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -172,3 +173,23 @@ def test_a_sender_whose_clock_is_a_little_ahead_is_believed_that_a_task_is_due(a
     sent_at = NOW + ahead * SECOND
     task = submitted(now=sent_at)
     assert bool(lifecycle.start([task.pk], worker="w1", sent_at=sent_at, now=NOW)) is claimed
+
+
+@pytest.mark.django_db
+def test_what_should_travel_alone_is_not_claimed_among_others() -> None:
+    """A forged message could put it beside one that ends its worker, and so cost it an attempt."""
+    rider, alone = submitted(), submitted()
+    Task.objects.filter(pk=alone.pk).update(solo=True)
+    assert [task.pk for task in lifecycle.start([rider.pk, alone.pk], worker="w1", now=NOW)] == [rider.pk]
+    assert [task.pk for task in lifecycle.start([alone.pk], worker="w1", now=NOW)] == [alone.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "text", ["2999-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_message_was_not_sent_in_the_future_nor_before_all_times(text: str) -> None:
+    """Taken for true it would have every waiting task published again, or be a date that nobody can read back."""
+    task = submitted()
+    lifecycle.start([task.pk], worker="w1", sent_at=datetime.fromisoformat(text), now=NOW)
+    assert (fresh(task).status, fresh(task).published_at) == (TaskStatus.PROCESSING, None)

@@ -1,5 +1,6 @@
 """Deadlines, cancellations, leases and progress of running handlers, in a process with threads."""
 
+import ctypes
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -7,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from billiard.context import ForkProcess
 from django.db import connection
 from django.utils import timezone
 
 from tasks_app import lifecycle, recovery, runner
+from tasks_app import watchdog as watchdog_module
 from tasks_app.handlers import AttemptSuperseded, TaskContext, handler
 from tasks_app.models import Task, TaskStatus
 from tasks_app.signals import TaskChange
@@ -267,3 +270,18 @@ def test_a_superseded_attempt_is_told_so_by_its_next_report(monkeypatch: pytest.
     work([task.pk]).join(PATIENCE)
     assert [str(error) for error in told] == ["lost"]
     assert fresh(task).status == "DONE"
+
+
+def _hold_everything() -> None:
+    """In a process as the prefork pool has them: nothing of Python runs any more, the watchdog's thread included."""
+    watchdog_module.BACKSTOP_SECONDS = 0
+    own = watchdog_module.Watchdog()
+    own.watch(runner.Batch([Task(timeout=1)], worker="w1"))
+    ctypes.PyDLL(None).sleep(600)  # keeps Python's lock
+
+
+def test_a_child_in_which_no_python_runs_any_more_is_ended_all_the_same() -> None:
+    child = ForkProcess(target=_hold_everything, name="ForkPoolWorker-1")
+    child.start()
+    child.join(120)
+    assert child.exitcode == 1
