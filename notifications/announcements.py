@@ -9,8 +9,7 @@ import hmac
 from functools import lru_cache
 from typing import Any
 
-import msgpack
-from channels_redis.serializers import BaseMessageSerializer
+from channels_redis.serializers import MsgPackSerializer
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
@@ -27,12 +26,12 @@ class Unbelievable(Exception):
     """Not from a process with this server's SECRET_KEY, or from another time."""
 
 
-class Vouched(BaseMessageSerializer):  # type: ignore[misc]
+class Vouched(MsgPackSerializer):  # type: ignore[misc]
     """msgpack of the time and the message, behind the code of both."""
 
     def as_bytes(self, message: Any, *_: Any, **__: Any) -> bytes:
         """The message as it travels."""
-        body: bytes = msgpack.packb([clock.now().timestamp(), message])
+        body: bytes = MsgPackSerializer.as_bytes([clock.now().timestamp(), message])
         return _code(body) + body
 
     def from_bytes(self, data: Any, *_: Any, **__: Any) -> Any:
@@ -42,7 +41,7 @@ class Vouched(BaseMessageSerializer):  # type: ignore[misc]
         code, body = data[:CODE_BYTES], data[CODE_BYTES:]
         if not hmac.compare_digest(code, _code(body)):
             raise Unbelievable("it was not made with this server's SECRET_KEY")
-        at, message = msgpack.unpackb(body)
+        at, message = MsgPackSerializer.from_bytes(body)
         if abs(clock.now().timestamp() - at) > MAX_AGE_SECONDS:
             raise Unbelievable("it is of another time")
         return message

@@ -113,7 +113,8 @@ class Consumer(CeleryConsumer):
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Message], None]:
         """Celery's own, for what `incoming` lets through."""
         work = super().create_task_handler(*arguments, **options)
-        queues = {queue.name for queue in self.task_consumer.queues}
+        consumer: Any = self
+        queues = {queue.name for queue in consumer.task_consumer.queues}
         route = self.app.amqp.router.route
         names = {name for name in self.app.tasks if not name.startswith("celery.")}
         names = {name for name in names if route({}, name)["queue"].name in queues}

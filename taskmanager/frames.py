@@ -20,7 +20,7 @@ from tasks_app.broker import UNREADABLE
 HEADER_FRAME = 2
 _SIZES = 12
 """Bytes of a content header before its properties: class, weight and the size of the body."""
-_NO_PROPERTIES = b"\x20\x00" + dumps("F", [{UNREADABLE: True}])
+_NO_PROPERTIES = b"\x20\x00" + dumps("F", ({UNREADABLE: True},))
 _TEXTS = {spec.Basic.Deliver: (1, 9, 2), spec.Basic.GetOk: (0, 9, 2), spec.Basic.Return: (0, 2, 3)}
 """Of methods that bring a message: so many short texts, so many bytes, so many texts again."""
 
@@ -60,14 +60,14 @@ def readable(method: tuple[int, int], arguments: Any) -> Any:
     return bytes(found)
 
 
-class Channel(pyamqp.Channel):  # type: ignore[misc]
+class Channel(pyamqp.Channel):
     """Names of exchanges and routing keys are anybody's too."""
 
     def dispatch_method(self, method_sig: Any, payload: Any, content: Any) -> Any:
         return super().dispatch_method(method_sig, readable(method_sig, payload), content)
 
 
-class Connection(pyamqp.Connection):  # type: ignore[misc]
+class Connection(pyamqp.Connection):
     """Reads whatever comes."""
 
     Channel = Channel
@@ -76,13 +76,13 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]
         super().__init__(*arguments, **{"frame_handler": tolerant_frames, **options})
 
 
-class Transport(pyamqp.Transport):  # type: ignore[misc]
+class Transport(pyamqp.Transport):
     """amqp://"""
 
     Connection = Connection
 
 
-class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
+class SSLTransport(pyamqp.SSLTransport):
     """amqps://"""
 
     Connection = Connection
@@ -94,8 +94,8 @@ def install() -> None:
     Nothing of ours is compressed, and 100 kB of zeros become 100 MB before anybody can look.
     """
     for kind in compression.encoders():
-        compress, _ = compression.get_encoder(kind)
-        compression.register(compress, _refuse, kind)
+        encoder: Any = compression.get_encoder(kind)
+        compression.register(encoder[0], _refuse, kind)
     TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = f"{__name__}:Transport"
     TRANSPORT_ALIASES["amqps"] = f"{__name__}:SSLTransport"
 

@@ -17,7 +17,7 @@ from tasks_app import broker
 MAX_BYTES = 65_536
 """Ours have some 6,000 with 32 ids."""
 MAX_TEXT = 4_096
-_ABSENT = (None, [], {})
+_ABSENT: tuple[Any, ...] = (None, [], {})
 
 
 class Refused(Exception):
@@ -29,20 +29,21 @@ def check(message: Message, *, names: Collection[str]) -> None:
     headers = message.headers
     if broker.UNREADABLE in headers:
         raise Refused("its headers cannot be read")
-    if len(message.body) > MAX_BYTES:
-        raise Refused(f"it has {len(message.body):,} bytes, and ours have at most {MAX_BYTES:,}")
+    size = len(message.body or b"")
+    if size > MAX_BYTES:
+        raise Refused(f"it has {size:,} bytes, and ours have at most {MAX_BYTES:,}")
     name = headers.get("task")
     if not isinstance(name, str) or name not in names:
         raise Refused(f"{str(name)[:100]!r} is no Celery task of this queue")
     try:
         arguments, options, embedded = message.payload
-        signature = {"args": list(arguments), "kwargs": dict(options)}
-        _check_embedded(embedded, name, signature["args"])
+        arguments, options = list(arguments), dict(options)
+        _check_embedded(embedded, name, arguments)
     except Refused:
         raise
     except Exception as error:  # kombu's many, and whatever a body of another shape leads to
         raise Refused(f"its body cannot be read: {type(error).__name__}") from error
-    message.headers = _ours(headers, name, signature)
+    message.headers = _ours(headers, name, arguments, options)
 
 
 def _check_embedded(embedded: Any, name: str, arguments: list[Any]) -> None:
@@ -61,7 +62,7 @@ def _check_embedded(embedded: Any, name: str, arguments: list[Any]) -> None:
         raise Refused("it wants other Celery tasks to follow")
 
 
-def _ours(headers: dict[str, Any], name: str, signature: dict[str, Any]) -> dict[str, Any]:
+def _ours(headers: dict[str, Any], name: str, arguments: list[Any], options: dict[str, Any]) -> dict[str, Any]:
     """The headers that Celery needs, whatever came with them."""
     key = _id(headers.get("id"))
     return {
@@ -71,8 +72,8 @@ def _ours(headers: dict[str, Any], name: str, signature: dict[str, Any]) -> dict
         "root_id": _id(headers.get("root_id"), key),
         "parent_id": None,
         "retries": 0,
-        "argsrepr": repr(signature["args"])[:MAX_TEXT],
-        "kwargsrepr": repr(signature["kwargs"])[:MAX_TEXT],
+        "argsrepr": repr(arguments)[:MAX_TEXT],
+        "kwargsrepr": repr(options)[:MAX_TEXT],
         "ignore_result": True,
         # Of the body, where Celery would look among the headers if it were silent.
         "callbacks": None,

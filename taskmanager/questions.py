@@ -30,7 +30,7 @@ ASKED = (
 )
 
 
-class Mailbox(Pidbox):  # type: ignore[misc]
+class Mailbox(Pidbox):
     """Celery's, for questions alone."""
 
     def __init__(self, consumer: Any) -> None:
@@ -48,7 +48,7 @@ class Mailbox(Pidbox):  # type: ignore[misc]
         """Answers, or ignores what is no question of ours."""
         if not self._is_question(body):
             self._ignore(message)
-        elif not body.get("destination") or self.hostname in body["destination"]:
+        elif not body.get("destination") or self.node.hostname in body["destination"]:
             # Without arguments: none of these needs one, and `registered` would read any attribute that it is told.
             self.node.dispatch(body["method"], {}, body.get("reply_to"), body.get("ticket"))
 
@@ -72,12 +72,12 @@ class Mailbox(Pidbox):  # type: ignore[misc]
         return known and isinstance(key, str) and len(key.encode("utf-8", "replace")) < 256
 
 
-class Questions(Control):  # type: ignore[misc]
+class Questions(Control):
     """The part of a worker's start that opens its mailbox."""
 
     requires = (Tasks,)
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self.box = Mailbox(consumer)
-        self.start, self.stop, self.shutdown = self.box.start, self.box.stop, self.box.shutdown
+        box: Any = Mailbox(consumer)
+        vars(self).update(box=box, start=box.start, stop=box.stop, shutdown=box.shutdown)

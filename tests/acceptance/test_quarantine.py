@@ -49,7 +49,7 @@ def test_it_is_quarantined_with_a_reason_and_the_worker_goes_on(deployment: Depl
 
     eventually(counted, message="the alert figure rises")
     rows = json.loads(deployment.manage("shell", "--no-imports", "-c", LIST))
-    found = {mark.removeprefix(f"{run} "): rest for mark, *rest in rows if mark.startswith(run)}
+    found = {mark.removeprefix(f"{run} "): rest for mark, *rest in rows if mark and mark.startswith(run)}
     refused = "Not readable, or none of ours: the worker refused it"
     assert found == {name: [queue, refused, len(garbage["body"])] for name, garbage in GARBAGE.items()}
     assert deployment.api.wait(deployment.api.submit()["id"])["status"] == "DONE"

@@ -283,5 +283,5 @@ def _hold_everything() -> None:
 def test_a_child_in_which_no_python_runs_any_more_is_ended_all_the_same() -> None:
     child = ForkProcess(target=_hold_everything, name="ForkPoolWorker-1")
     child.start()
-    child.join(120)
+    child.join(int(PATIENCE))
     assert child.exitcode == 1

@@ -97,7 +97,8 @@ def test_the_cache_holds_counts_and_nothing_else(data: bytes) -> None:
     assert numbers.loads(b"12") == numbers.dumps(12) == 12
     with pytest.raises(ValueError, match="no count"):
         numbers.loads(data)
-    for value in ("12", True, None, {}):
+    values: list[Any] = ["12", True, None, {}]
+    for value in values:
         with pytest.raises(TypeError):
             numbers.dumps(value)
 
