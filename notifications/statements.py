@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from django.db import connection
 
 from notifications.models import Delivery, DeliveryAttempt, Event
+from tasks_app import database
 from tasks_app.inserts import JsonInsert
 
 _DELIVERY = Delivery._meta.db_table
@@ -220,7 +221,7 @@ def record(endings: Sequence[Ending], *, now: datetime) -> set[uuid.UUID]:
         for ending in endings
     ]
     parameters = {"items": json.dumps(texts, default=str), "now": _time(now)}
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(_RECORD_POSTGRESQL, parameters)
         else:
@@ -243,7 +244,7 @@ def promise(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
         Delivery.objects.bulk_create(deliveries)
         return
     event, delivery = _inserts()
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         parameters = {"events": event.rows(events), "deliveries": delivery.rows(deliveries)}
         cursor.execute(f"WITH event AS ({event.text}) {delivery.text}", parameters)
 
@@ -252,7 +253,7 @@ def _claim_postgresql(rooms: Sequence[Room], parameters: dict[str, Any]) -> tupl
     texts = [
         {"endpoint_id": str(room.endpoint_id), "most": room.most, "url": room.url, "body": room.body} for room in rooms
     ]
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         cursor.execute(_CLAIM_POSTGRESQL, {**parameters, "rooms": json.dumps(texts)})
         rows = cursor.fetchall()
     claimed = [_claimed(row[0], row[2:]) for row in rows if row[2] is not None]
@@ -265,7 +266,7 @@ def _claim_postgresql(rooms: Sequence[Room], parameters: dict[str, Any]) -> tupl
 
 def _claim_sqlite(room: Room, parameters: dict[str, Any], *, batch: int) -> tuple[list[Claimed], bool]:
     given = {**parameters, "endpoint_id": _key(room.endpoint_id), "most": room.most, "url": room.url, "body": room.body}
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         cursor.execute(_FREE_SQLITE, given)
         free = cursor.fetchone()[0]
         limit = min(batch, max(free, 1))

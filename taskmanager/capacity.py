@@ -10,6 +10,9 @@ BESIDE_WEB = 3
 OF_A_WORKER = 3
 """In each process: the handler's, the watchdog's, and the thread that notes what it published."""
 
+OF_A_NOTIFIER = 3
+"""The dispatcher's, the sweep's, and one of whoever else looks; threads that make requests have none."""
+
 
 def most() -> dict[str, int]:
     """For one of each role, by the settings of this process. Handlers that open connections of their own come on top."""
@@ -18,7 +21,7 @@ def most() -> dict[str, int]:
     return {
         "web": web_workers * (settings.WEB_THREADS + BESIDE_WEB),
         "worker": settings.WORKER_CONCURRENCY * OF_A_WORKER,
-        "notifier": pool,
+        "notifier": OF_A_NOTIFIER,
         "live": pool,
     }
 

@@ -87,10 +87,7 @@ def _database(url: str) -> dict[str, Any]:
         options["answer_seconds"] = DB_ANSWER_SECONDS
     if ROLE == "web":
         options["idle_seconds"] = postgresql.IDLE_SECONDS
-    if ROLE in (
-        "notifier",
-        "live",
-    ):  # many threads, few connections: closed before any HTTP, so that none is starved
+    if ROLE == "live":  # many threads, few connections
         parsed |= {"CONN_MAX_AGE": 0}
         options["pool"] = postgresql.POOL
     return parsed

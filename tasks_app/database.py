@@ -4,10 +4,10 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from tasks_app import shutdown
 
@@ -25,6 +25,11 @@ _FULL = ("too many", "connection slots", "no more connections", "couldn't get a 
 RETRY_AFTER = "2"
 AWAY_SECONDS = 300.0
 """How long work is held while the database is away: nobody else could do it meanwhile."""
+
+
+def repeated_cursor() -> Any:
+    """A cursor for statements that every task needs. PostgreSQL's plans them once for a connection (taskmanager/postgresql)."""
+    return getattr(connection, "prepared_cursor", connection.cursor)()
 
 
 SAY_SECONDS = 2.0

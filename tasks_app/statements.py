@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from django.db import connection
+from django.db.models import JSONField
 
-from tasks_app import clock
+from tasks_app import clock, database
 from tasks_app.inserts import JsonInsert
 from tasks_app.models import Audience, Task, TaskEvent
 
@@ -23,6 +24,8 @@ _TABLE = Task._meta.db_table
 _EVENTS = TaskEvent._meta.db_table
 _REVISION = f"SELECT revision FROM {Audience._meta.db_table} LIMIT 1"
 _NAMES = [str(field.column) for field in Task._meta.concrete_fields]
+_ATTRIBUTES = [field.attname for field in Task._meta.concrete_fields]
+_JSON = [index for index, field in enumerate(Task._meta.concrete_fields) if isinstance(field, JSONField)]
 _QUALIFIED = ", ".join(f"task.{name}" for name in _NAMES)  # SQLite's RETURNING knows no alias, PostgreSQL needs it
 _CLAIMED = ", ".join(f"claimed.{name}" for name in _NAMES)
 _PLAIN = ", ".join(_NAMES)
@@ -158,7 +161,8 @@ def claim(
         "data": json.dumps(data),
     }
     order = {key: index for index, key in enumerate(ids)}
-    found = sorted(Task.objects.raw(_CLAIM[connection.vendor], parameters), key=lambda task: order[task.id])
+    rows = _rows(_CLAIM[connection.vendor], parameters)
+    rows.sort(key=lambda row: order[row[0].id])
     events = [
         TaskEvent(
             task=task,
@@ -170,28 +174,29 @@ def claim(
             who=worker,
             data=data,
         )
-        for task in found
+        for task, _rest in rows
     ]
     if not events:
         return [], None
     if connection.vendor != "postgresql":
         return events, insert(events)
-    for event, row in zip(events, found, strict=True):
-        event.id = row.event_id  # type: ignore[attr-defined]
+    for event, (_task, (key, _revision)) in zip(events, rows, strict=True):
+        event.id = key
         event._state.adding = False
-    return events, found[0].revision  # type: ignore[attr-defined]
+    revision: uuid.UUID | None = rows[0][1][1]
+    return events, revision
 
 
 def settle(items: Sequence[SettleItem], *, now: datetime) -> list[Task]:
     """PROCESSING in exactly this attempt → as each item says. Returns the rows settled; the others were superseded."""
     texts = [{**item, "id": _key(item["id"]), "run_at": _time(item["run_at"])} for item in items]
     parameters = {"items": json.dumps(texts, default=str), "now": _time(now)}
-    return list(Task.objects.raw(_SETTLE[connection.vendor], parameters))
+    return [task for task, _rest in _rows(_SETTLE[connection.vendor], parameters)]
 
 
 def stamp(ids: Sequence[uuid.UUID], *, attempt: int, at: datetime) -> None:
     """PENDING and due, still before the attempt after `attempt` → published `at`."""
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         cursor.execute(_STAMP[connection.vendor], {"ids": _keys(ids), "attempt": attempt, "at": _time(at)})
 
 
@@ -205,7 +210,7 @@ def insert(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> uuid.U
     first = f"task AS ({new_tasks.text}), " if tasks else ""
     statement = f"WITH {first}event AS ({new_events.text} RETURNING id) SELECT id, ({_REVISION}) FROM event"
     parameters = {"events": new_events.rows(events)} | ({"tasks": new_tasks.rows(tasks)} if tasks else {})
-    with connection.cursor() as cursor:
+    with database.repeated_cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     for item, (key, _revision) in zip(events, rows, strict=True):
@@ -215,6 +220,23 @@ def insert(events: Sequence[TaskEvent], *, tasks: Sequence[Task] = ()) -> uuid.U
         task._state.adding = False
     revision: uuid.UUID | None = rows[0][1]
     return revision
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Task, tuple[Any, ...]]]:
+    """The tasks that a statement returns, and what it returns beside each."""
+    if connection.vendor != "postgresql":
+        return [(task, ()) for task in Task.objects.raw(statement, parameters)]
+    with database.repeated_cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [(_task(row[: len(_NAMES)]), row[len(_NAMES) :]) for row in cursor.fetchall()]
+
+
+def _task(row: Sequence[Any]) -> Task:
+    values = list(row)
+    for index in _JSON:
+        if values[index] is not None:
+            values[index] = json.loads(values[index])
+    return Task.from_db(connection.alias, _ATTRIBUTES, values)
 
 
 def _keys(ids: Sequence[uuid.UUID]) -> Any:

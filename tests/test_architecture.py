@@ -121,7 +121,7 @@ CORE = {
     "models": set(), "signals": set(), "exceptions": set(), "backoff": set(), "background": set(), "broker": set(),
     "shutdown": set(), "clock": set(), "database": {"shutdown"}, "leases": {"clock", "models"},
     "strict_json": set(), "sqlite": set(), "inserts": set(),
-    "statements": {"clock", "inserts", "models"},
+    "statements": {"clock", "database", "inserts", "models"},
     "history": {"models", "signals", "statements"},
     "pipeline": {"background", "broker", "clock", "models", "statements"},
     "handlers": {"backoff", "exceptions", "handlers"},

@@ -38,6 +38,8 @@ class Connection(psycopg.Connection[Any]):
 
     answer_seconds: float | None = None
     is_new = True
+    is_direct = False
+    """Whether it is known that no pooler stands in between: a session is ours, and what is prepared in it stays there."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """As psycopg's, with a limit where the caller sets none."""
@@ -55,6 +57,13 @@ class Connection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"The database gave up on this connection: {error}") from error
         except psycopg.errors.InsufficientPrivilege as error:  # cannot write either, and it is not the client's fault
             raise psycopg.OperationalError(str(error)) from error
+
+
+class _PreparedCursor(psycopg.Cursor[Any]):
+    """Prepares at first use, instead of binding the parameters here."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        return super().execute(query, params, **{**options, "prepare": True})
 
 
 @lru_cache
@@ -102,12 +111,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
         limits = {"idle_in_transaction_session_timeout": self._answer_seconds or 0}
         if self._idle_seconds and connection.info.server_version >= 140_000:
             limits["idle_session_timeout"] = self._idle_seconds
-        question, parameters = "SELECT clock_timestamp()", list[Any]()
+        question, parameters = "SELECT clock_timestamp(), pg_backend_pid() = %s", [connection.info.backend_pid]
         for name, seconds in limits.items():
             question += ", CASE WHEN pg_backend_pid() = %s THEN set_config(%s, %s, false) END"
             parameters += [connection.info.backend_pid, name, str(round(seconds * 1000))]
-        _look(connection, question, parameters)
+        connection.is_direct = _look(connection, question, parameters)[1]
         return True
+
+    def prepared_cursor(self) -> Any:
+        """A cursor for statements that are used again and again: planned once for a connection, where it is direct."""
+        cursor = self.cursor()
+        if not self.connection.is_direct:
+            return cursor
+        cursor.close()
+        return self._prepare_cursor(_PreparedCursor(self.connection))  # type: ignore[attr-defined]
 
     def close_if_health_check_failed(self) -> None:
         """As Django's, but without a round trip for a connection that was good a moment ago.

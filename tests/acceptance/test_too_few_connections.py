@@ -120,7 +120,7 @@ def test_doctor_compares_what_the_roles_take_with_what_there_is(
             said = cramped[0].manage("doctor")
         except AssertionError as error:  # it may find something else, too
             said = str(error)
-        assert "connections: One of each role takes 37 at most (web 9, worker 12, notifier 8, live 8)" in said
+        assert "connections: One of each role takes 32 at most (web 9, worker 12, notifier 3, live 8)" in said
         assert f"; {MOST - RESERVED} are allowed." in said and "Raise max_connections" in said, said
         return True
 
