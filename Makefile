@@ -25,7 +25,7 @@ test: $(VENV)/.dev  ## all tests; installs and starts PostgreSQL, RabbitMQ, Redi
 	$(PY) -m pytest -p tests.plugin -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 test-fast: $(VENV)/.dev  ## the tests that need no service
-	$(PY) -m pytest -m "$(MARKS)" $(or $(ARGS),$(FAST))
+	$(PY) -m pytest -m "$(MARKS)" $(or $(ARGS),-n 2 --dist loadfile $(FAST))
 
 fuzz: $(VENV)/.dev  ## thousands of random requests against the API's own description (EXAMPLES=, SEED=)
 	$(PY) -m tests.services.packages

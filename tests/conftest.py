@@ -22,6 +22,16 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+LONG = ("tests/chaos/", "tests/acceptance/", "tests/contracts/", "tests/browser/", "tests/services/")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-django, which puts last what uses no database of its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first: at the end of the run one worker would be left alone with it."""
+    ranks = {folder: rank for rank, folder in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get("/".join(item.nodeid.split("/")[:2]) + "/", len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def services() -> Services:
     """The servers that tests/plugin.py started."""
