@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser.conftest import Window
 from tests.browser.test_dashboard import a_title, wait_until_live, window
 from tests.servers import Standalone
 
@@ -80,6 +81,13 @@ def test_the_chart_shows_the_last_hour_with_values_on_hover_and_a_table(
         assert found.trouble == []
 
 
+def wait_until_settled(found: Window) -> None:
+    """Whoever is faster than htmx is with a new form sends it as without JavaScript, and lands on the task's page."""
+    found.page.wait_for_function(
+        "!document.querySelector('.htmx-added, .htmx-settling, .htmx-swapping, .htmx-request')"
+    )
+
+
 def test_a_task_of_another_kind_is_made_in_place_and_its_row_appears_at_the_top(
     standalone: Standalone, chromium: Browser
 ) -> None:
@@ -99,8 +107,7 @@ def test_a_task_of_another_kind_is_made_in_place_and_its_row_appears_at_the_top(
         expect(found.page.get_by_label("Body, as JSON")).to_be_focused()
         expect(found.page.locator("#p-json-error")).to_contain_text("line 1, column 2")
         found.page.get_by_label("Body, as JSON").fill('{"right": true}')
-        # Whoever is faster than htmx is with the new form sends it as without JavaScript, and lands on the task's page.
-        found.page.wait_for_function("!document.querySelector('.htmx-added, .htmx-settling, .htmx-swapping')")
+        wait_until_settled(found)
         found.page.get_by_role("button", name="Create task").click()
         expect(found.page.locator(".task").first).to_contain_text(title)
         expect(found.page.get_by_label("Title", exact=True)).to_be_focused()
@@ -110,6 +117,7 @@ def test_a_task_of_another_kind_is_made_in_place_and_its_row_appears_at_the_top(
         found.page.get_by_label("Title", exact=True).fill("Wrong")
         area = found.page.get_by_label("Payload, as JSON")
         area.fill('{"message": oops}')
+        wait_until_settled(found)
         found.page.get_by_role("button", name="Create task").click()
         expect(area).to_be_focused()
         assert area.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)") == "o"
