@@ -17,6 +17,7 @@ from notifications.models import Delivery
 from notifications.sender import Exchange
 from tasks_app import clock, lifecycle
 from tasks_app.models import Audience, Task
+from tasks_app.validation import NewTask
 from tests.notifications.making import made
 from tests.tasks_app.making import NOW, submitted
 
@@ -68,7 +69,7 @@ def test_a_post_is_one_statement_in_a_transaction(settings: Any, client: Client,
 
 @pytest.mark.parametrize("count", [1, 1000])
 def test_a_batch_of_any_size_is_submitted_in_one_statement(count: int) -> None:
-    new = [lifecycle.NewTask(title=f"Task {number}") for number in range(count)]
+    new = [NewTask(title=f"Task {number}") for number in range(count)]
     assert statements(lambda: lifecycle.submit_many(new, owner_id=None, who="me")) == TRANSACTION + 1
 
 
@@ -89,7 +90,7 @@ def test_an_endpoint_that_listens_costs_no_further_statement(count: int, anna: A
     made(anna, event_types=["task.*"])
 
     def whole(number: int) -> list[int]:
-        new = [lifecycle.NewTask(title="A task") for _ in range(number)]
+        new = [NewTask(title="A task") for _ in range(number)]
         tasks: list[Task] = []
         counts = [statements(lambda: tasks.extend(lifecycle.submit_many(new, owner_id=anna.pk, who="anna")))]
         counts.append(statements(lambda: lifecycle.start([task.pk for task in tasks], worker="w1")))
