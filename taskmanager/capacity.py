@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import connection
 
-from taskmanager import env, postgresql
+from taskmanager import postgresql
 
 BESIDE_WEB = 3
 """In each process: the thread that notes what it published, and two of a health check while it lasts."""
@@ -16,10 +16,9 @@ OF_A_NOTIFIER = 3
 
 def most() -> dict[str, int]:
     """For one of each role, by the settings of this process. Handlers that open connections of their own come on top."""
-    web_workers = env.integer("WEB_WORKERS", default=2, minimum=1, maximum=1000)
     pool = int(postgresql.POOL["max_size"])
     return {
-        "web": web_workers * (settings.WEB_THREADS + BESIDE_WEB),
+        "web": settings.WEB_WORKERS * (settings.WEB_THREADS + BESIDE_WEB),
         "worker": settings.WORKER_CONCURRENCY * OF_A_WORKER,
         "notifier": OF_A_NOTIFIER,
         "live": pool,
