@@ -95,7 +95,7 @@ class EndpointAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
     list_filter = ["state", "source", "created_at"]
     list_select_related = ["owner"]
-    search_fields = ["url", "description", "owner__username"]
+    search_fields = ["url", "description__folded_contains", "owner__username__folded_contains"]
     fields = [
         "source", "owner", "url", "description", "event_types", "kinds", "tags", "metadata", "include_result",
         "header_names", "state", "state_reason", "state_changed_at", "last_success_at", "failing_since", "failed_attempts",

@@ -32,7 +32,7 @@ class TaskAdmin(ReadOnlyAdmin):
     list_display = ["title", "status", "kind", "attempts", "progress", "owner", "created_at", "finished_at"]
     list_filter = ["status", "kind", "created_at"]
     list_select_related = ["owner"]
-    search_fields = ["title"]
+    search_fields = ["title__folded_contains"]
     search_help_text = "A task's id, or part of its title"
     ordering = ["-id"]
     inlines = [EventInline]
@@ -123,7 +123,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     list_display = ["name", "prefix", "owner", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
     list_filter = ["created_at", "revoked_at"]
     list_select_related = ["owner"]
-    search_fields = ["name", "prefix", "owner__username"]
+    search_fields = ["name__folded_contains", "prefix", "owner__username__folded_contains"]
     exclude = ["digest"]
     actions = ["revoke"]
 

@@ -1,7 +1,7 @@
 """What lists can be narrowed by that a plain column is not: free text, tags, and values in the payload, each by an
 index on PostgreSQL.
 
-The expressions are those of the indexes in migrations 0004 and 0007, letter by letter; otherwise PostgreSQL reads every
+The expressions are those of the indexes in migrations 0004, 0007 and 0011, letter by letter; otherwise PostgreSQL reads every
 row.
 """
 
@@ -9,8 +9,8 @@ import json
 import re
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
-from django.db.models.functions import Upper
+from django.db.models import BooleanField, CharField, F, Func, Q, QuerySet, TextField, Value
+from django.db.models.lookups import Contains
 
 from tasks_app import strict_json
 from tasks_app.models import Task
@@ -25,7 +25,27 @@ _KEY = re.compile(rf"[\w-]{{1,{LONGEST_KEY}}}")
 
 
 class _Text(Func):
-    template, arg_joiner, output_field = "UPPER(%(expressions)s)", " || ' ' || ", TextField()
+    template, arg_joiner, output_field = "%(expressions)s", " || ' ' || ", TextField()
+
+
+class _Folded(Func):
+    """Without differences of case, in any script, whatever the database's locale."""
+
+    function, arity, output_field = "tasks_app_fold", 1, TextField()
+
+
+@CharField.register_lookup
+@TextField.register_lookup
+class FoldedContains(Contains):
+    """`icontains` in any script: on SQLite that one knows ASCII only, on PostgreSQL what the database's locale knows."""
+
+    lookup_name = "folded_contains"
+
+    def __init__(self, lhs: Any, rhs: Any) -> None:
+        super().__init__(_Folded(lhs), _Folded(Value(rhs)))
+
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        return str(connection.pattern_ops["contains"].format(connection.pattern_esc).format(rhs))
 
 
 class _HasTag(Func):
@@ -96,7 +116,7 @@ def with_words(rows: QuerySet[Task], text: str) -> QuerySet[Task]:
     """Those whose title or description hold every word of `text`, in any case, also as parts of words."""
     rows = rows.alias(searched_text=_Text(F("title"), F("description")))
     for word in text.split():
-        rows = rows.filter(searched_text__contains=Upper(Value(word)))
+        rows = rows.filter(searched_text__folded_contains=word)
     return rows
 
 

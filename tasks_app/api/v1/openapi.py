@@ -52,7 +52,7 @@ FILTERS = [
     parameter("kind", texts(1, 100), "Exactly this kind"),
     parameter("tag", texts(1, 50), "Carries this tag"),
     parameter("owner", texts(1, 150), "User name; for those who see all tasks"),
-    parameter("q", texts(3, 200), "Words that title or description hold, also within words; one of 3 characters or more"),
+    parameter("q", texts(3, 200), "Words or parts of words in title or description, in any case; one of 3 characters or more"),
     PAYLOAD,
     parameter("created_after", MOMENT, "At or after"),
     parameter("created_before", MOMENT, "Before"),
