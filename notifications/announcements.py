@@ -13,13 +13,12 @@ from channels_redis.serializers import MsgPackSerializer
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from notifications.redis_replies import MAX_ANNOUNCEMENT
 from tasks_app import clock
 
 FORMAT = "vouched"
 CODE_BYTES = 16
 MAX_AGE_SECONDS = 60.0
-MAX_BYTES = 16_777_216
-"""More than any announcement of ours has."""
 
 
 class Unbelievable(Exception):
@@ -36,7 +35,7 @@ class Vouched(MsgPackSerializer):  # type: ignore[misc]
 
     def from_bytes(self, data: Any, *_: Any, **__: Any) -> Any:
         """The message back. Raises Unbelievable."""
-        if not isinstance(data, bytes) or not CODE_BYTES < len(data) <= MAX_BYTES:
+        if not isinstance(data, bytes) or not CODE_BYTES < len(data) <= MAX_ANNOUNCEMENT:
             raise Unbelievable("it has another form")
         code, body = data[:CODE_BYTES], data[CODE_BYTES:]
         if not hmac.compare_digest(code, _code(body)):

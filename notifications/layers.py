@@ -15,6 +15,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.serializers import registry
 
 from notifications.announcements import FORMAT, Unbelievable, Vouched
+from notifications.redis_replies import ListeningParser, Parser
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     """
 
     def __init__(self, hosts: Sequence[str], prefix: str = "asgi", **options: Any) -> None:
-        limits = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
+        limits = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0, "parser_class": ListeningParser}
         super().__init__(
             hosts=[{"address": host, **limits} for host in hosts],
             prefix=prefix,
@@ -104,7 +105,9 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         self._prefix = prefix
         self._told_at = -RESYNC_SECONDS
         self._pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
-        self._client = redis.Redis.from_url(hosts[0], socket_timeout=1.0, socket_connect_timeout=1.0)
+        self._client = redis.Redis.from_url(
+            hosts[0], socket_timeout=1.0, socket_connect_timeout=1.0, parser_class=Parser
+        )
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """As the layer's own; from the first on, the loop's subscription is watched."""

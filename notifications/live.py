@@ -16,15 +16,18 @@ logger = logging.getLogger(__name__)
 
 GROUP = "tasks"
 NO_STATUS = {"progress", TaskEvent.What.LOG, TaskEvent.What.DELETED}
+MOST_AT_ONCE = 2_000
+"""Changes in one announcement: who listens to Redis accepts a bounded size (redis_replies)."""
 _state = {"broken": False}
 
 
 def announce(changes: list[TaskChange]) -> None:
     """Sends changes to every socket, and status changes to Redis. Never raises."""
-    items = [_item(change) for change in changes]
-    frames = [item["frame"] for item in items if item["frame"]]
     try:
-        layers.current().announce(GROUP, {"type": "tasks.changed", "items": items}, frames)
+        for start in range(0, len(changes), MOST_AT_ONCE):
+            items = [_item(change) for change in changes[start : start + MOST_AT_ONCE]]
+            frames = [item["frame"] for item in items if item["frame"]]
+            layers.current().announce(GROUP, {"type": "tasks.changed", "items": items}, frames)
     except Exception as error:  # redis's errors are many; watching is never worth a task
         if not _state["broken"]:
             logger.warning("Live updates are not getting through: %s", error)

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from notifications import endpoints, layers, sealed, secrets, topic
 from notifications.models import Delivery, Endpoint
+from notifications.redis_replies import Parser
 from taskmanager import capacity, health
 from taskmanager.celery import app
 from tasks_app import broker, clock, database, handlers, leases, quarantine, recovery
@@ -209,7 +210,9 @@ def _redis() -> Iterator[Finding]:
     if not settings.REDIS_URL:
         yield Finding(check="redis", level="ok", text="Not used: live updates stay inside the server.")
         return
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, parser_class=Parser
+    ) as client:
         layers.current().try_out()
         yield Finding(check="redis", level="ok", text=f"Redis {client.info('server')['redis_version']} takes messages.")
 

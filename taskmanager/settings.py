@@ -312,6 +312,7 @@ if REDIS_URL:  # only counts requests: it may be away, and must then cost no tim
             "socket_timeout": 0.25,
             "retry": Retry(NoBackoff(), 0),
             "serializer": "tasks_app.api.throttles.WholeNumbers",
+            "parser_class": "notifications.redis_replies.Parser",
         },
     }
 CHANNEL_LAYERS = {
