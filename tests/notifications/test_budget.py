@@ -21,13 +21,13 @@ from tasks_app.validation import NewTask
 from tests.notifications.making import made
 from tests.tasks_app.making import NOW, submitted
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.services]
 TRANSACTION = 2
 """BEGIN and COMMIT."""
 
 
 @pytest.fixture(autouse=True)
-def remembered(settings: Any) -> None:
+def remembered(committed: None, settings: Any) -> None:
     """Steady state: who listens is known, the row for WEBHOOK_URL is there."""
     Audience.objects.get_or_create(
         pk=1, defaults={"revision": uuid.uuid4()}

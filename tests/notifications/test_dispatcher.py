@@ -12,7 +12,7 @@ from tests.notifications.making import delivery_to, made
 from tests.services.processes import eventually
 from tests.services.receiver import Answer, Receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

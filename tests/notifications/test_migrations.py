@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -11,7 +10,6 @@ from django.utils import timezone
 BEFORE = [("notifications", "0003_who_asked")]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_old_deliveries_get_the_endpoint_they_went_to(transactional_db: None) -> None:
     executor = MigrationExecutor(connection)
     latest = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "notifications"]

@@ -8,7 +8,7 @@ from notifications.pages.viewers import View
 from tests.database import django_db_setup  # noqa: F401
 from tests.notifications.test_page_consumer import Page, anna, asynchronous, do, person, quiet_end, submit  # noqa: F401
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.mark.parametrize(

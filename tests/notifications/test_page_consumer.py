@@ -24,7 +24,7 @@ from tasks_app.validation import NewTask
 from tests.database import django_db_setup  # noqa: F401
 from tests.services.processes import PATIENCE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture(autouse=True)

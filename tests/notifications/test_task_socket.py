@@ -12,7 +12,7 @@ from tests.database import django_db_setup  # noqa: F401
 from tests.notifications.test_page_consumer import Page, anna, asynchronous, do, person, quiet_end, submit  # noqa: F401
 from tests.services.processes import PATIENCE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 class TaskPage(Page):

@@ -10,7 +10,7 @@ from tasks_app.models import Task, Watch
 from tests.database import django_db_setup  # noqa: F401
 from tests.notifications.test_page_consumer import Page, anna, asynchronous, do, person, quiet_end, row, submit  # noqa: F401
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 async def watch(user: User, task: Task, *, is_on: bool = True) -> None:
