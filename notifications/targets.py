@@ -269,7 +269,7 @@ def _parse(url: str) -> tuple[Origin, str, str]:
 def _normal_host(host: str) -> str:
     """Lower case and IDNA 2008 without any mapping, so that no other character becomes a dot or a digit."""
     try:
-        if host.startswith("["):
+        if host.startswith("[") and host.endswith("]"):
             return str(canonical(IPv6Address(host[1:-1])))
         written = host.split(".")
         labels = [label.lower() if label.isascii() else _encoded(label) for label in written]
@@ -312,7 +312,12 @@ def _allowed_networks(texts: Iterable[str]) -> tuple[AllowedNetwork, ...]:
 
 def _normal_patterns(hosts: Iterable[str]) -> frozenset[str]:
     """Hosts in their normal spelling; `.host`, which also means its subdomains, keeps its dot."""
-    return frozenset("." * host.startswith(".") + _normal_host(host.removeprefix(".")) for host in hosts)
+    return frozenset("." * host.startswith(".") + _normal_pattern(host.removeprefix(".")) for host in hosts)
+
+
+def _normal_pattern(host: str) -> str:
+    """An IPv6 address may stand here with or without brackets: its normal spelling has none."""
+    return _normal_host(f"[{host}]" if ":" in host and not host.startswith("[") else host)
 
 
 def _invalid(reason: str) -> TargetRefused:

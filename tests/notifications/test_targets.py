@@ -321,3 +321,17 @@ def test_a_setting_that_cannot_be_read_is_named_and_no_password_repeated(name: s
     with pytest.raises(ImproperlyConfigured, match=name) as error:
         EgressPolicy.from_settings(webhook_settings(**{name: value}))
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("written", ["[2001:db8::1]", "2001:db8::1", "2001:DB8:0::1"])
+def test_an_address_of_ones_own_is_denied_however_it_is_written(written: str) -> None:
+    policy = EgressPolicy(denied_hosts=frozenset({written}))
+    with pytest.raises(TargetRefused) as refusal:
+        check_url("https://[2001:db8::1]/", policy)
+    assert refusal.value.code == "host_not_allowed"
+
+
+@pytest.mark.parametrize("written", ["[::1", "::1]", "[]", ":", "[a.example]"])
+def test_half_an_address_is_no_host(written: str) -> None:
+    with pytest.raises(TargetRefused):
+        EgressPolicy(denied_hosts=frozenset({written}))
