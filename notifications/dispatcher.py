@@ -31,6 +31,8 @@ RECORD_SECONDS = 0.03
 """How long what has ended waits for more to be recorded with it, while requests are under way."""
 RECORD_MOST = 64
 AWAY_SECONDS = 1.0
+MAX_WAITING = 100_000
+"""Ids that wait to be looked at. Messages may name as many as they like, and need not be true."""
 Ended = tuple[Sending, Exchange]
 
 
@@ -66,10 +68,12 @@ class Dispatcher:
     # ---- From any thread ----
 
     def wake(self, *, tasks: Collection[uuid.UUID] = (), endpoints: Collection[uuid.UUID] = ()) -> None:
-        """Something may be due for these. Returns at once."""
+        """Something may be due for these. Returns at once. In a flood some are left to the sweep."""
         with self._changed:
-            self._tasks.update(tasks)
-            self._endpoints.update(endpoints)
+            if len(self._tasks) < MAX_WAITING:
+                self._tasks.update(tasks)
+            if len(self._endpoints) < MAX_WAITING:
+                self._endpoints.update(endpoints)
             if self._thread is None:
                 self._threads = ThreadPoolExecutor(settings.NOTIFIER_CONCURRENCY, thread_name_prefix="webhook")
                 self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
