@@ -19,13 +19,14 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 @sync_only_middleware
 def read_whole_body(get_response: GetResponse) -> GetResponse:
-    """Middleware, for four things that Django leaves to luck.
+    """Middleware, for five things that Django leaves to luck.
 
     A chunked body (RFC 9112, 7.1) has no Content-Length, which WSGI and DRF read as "no body": a change would be answered
     with 200 and not be made. And a body that no view reads (401, 404, 415, DELETE with a body) stays in the connection:
     granian then drops it, together with the next request that a keep-alive client has sent on it. A form that is too
     large would be cut where the limit is, and the beginning taken for all of it. And a form is read with any codec of
     Python's that the client names as its charset, which raises where that is none for text (`hex`).
+    And a compressed body is refused by name: nothing here unpacks one, and its size could be any.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -33,6 +34,8 @@ def read_whole_body(get_response: GetResponse) -> GetResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
         if chunked or length != "0":
+            if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+                return errors.encoded_body()
             _read(request, chunked=chunked)
             if request.content_type in FORMS and len(request.body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 return errors.too_large(request)

@@ -44,7 +44,9 @@ CODES = {
     "idempotency_key_reused": Code(409, "This Idempotency-Key came with another body before", "Use a new key"),
     "version_conflict": Code(412, "The task changed: If-Match names another version", "Read it again, then repeat"),
     "too_large": Code(413, "The body is larger than 1 MiB", "Send less, or several requests"),
-    "unsupported_media_type": Code(415, "The body is not application/json", "Send that Content-Type"),
+    "unsupported_media_type": Code(
+        415, "The body is not application/json, or compressed", "Send that Content-Type, without Content-Encoding"
+    ),
     "throttled": Code(429, "Too many requests, or too many failed logins", "Wait for Retry-After seconds"),
     "server_error": Code(500, "Something went wrong on our side; it is in the log", "Report `request_id`"),
     "busy": Code(503, "Too many large requests arrive at the same time", "Wait for Retry-After, then repeat"),

@@ -133,6 +133,12 @@ def body_too_large() -> HttpResponse:
     return problem(413, code="too_large", detail=detail)
 
 
+def encoded_body() -> HttpResponse:
+    """415 for a compressed body, with what would be read (RFC 9110, 15.5.16)."""
+    detail = "Content-Encoding: a compressed body is not read here. Send it as it is, without this header."
+    return problem(415, code="unsupported_media_type", detail=detail, headers={"Accept-Encoding": "identity"})
+
+
 def body_too_slow(*, seconds: float) -> HttpResponse:
     """408: the body did not arrive."""
     detail = f"The body did not arrive within {seconds:g} s (REQUEST_SECONDS). Nothing was changed."

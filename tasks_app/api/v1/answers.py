@@ -12,7 +12,8 @@ from tasks_app.api.representation import TaskJSON, task_json
 from tasks_app.models import Task
 
 _ETAGS = re.compile(r'\s*(?:W/)?"[^"]*"\s*(?:,\s*(?:W/)?"[^"]*"\s*)*')
-_OURS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
+_OURS = re.compile(r'"([0-9]{1,10})(?:[-;]{1,2}(?:gzip|br|zstd|deflate|df))?"')
+"""A version, also with what a proxy that compresses puts behind it: Caddy and Apache `-gzip`, Jetty `--gzip`, others `;`."""
 
 
 class OwnedTaskJSON(TaskJSON):
@@ -40,7 +41,8 @@ def task_response(
 def wanted_versions(request: Request) -> frozenset[int] | None:
     """From If-Match (RFC 9110): the versions that may be changed; None where any may.
 
-    A tag that is not one of ours matches nothing, as a weak one does.
+    A tag names a version and not bytes, so it counts also where a proxy has compressed the answer and made it weak
+    (`W/"3"`, nginx) or put the encoding behind it (`"3-gzip"`, Caddy). One that is not ours matches nothing.
     """
     text = request.headers.get("If-Match")
     if text is None or text.strip() == "*":

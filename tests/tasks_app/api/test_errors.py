@@ -1,6 +1,7 @@
 """One catalogue of codes; a problem document on every path; the request's name in all of them."""
 
 import ast
+import gzip
 import logging
 import re
 import sys
@@ -146,7 +147,7 @@ def test_a_clients_mistake_leaves_no_traceback_and_a_bug_does(
     handler.addFilter(RequestFilter())
     logging.getLogger("django").addHandler(handler)
     try:
-        problem(Client().get("/healthz", headers={"Host": "evil.example"}), 400, "bad_request")
+        problem(Client().get("/tasks", headers={"Host": "evil.example"}), 400, "bad_request")
         said = capsys.readouterr().out
         assert "evil.example" in said
         assert "Traceback" not in said
@@ -173,3 +174,17 @@ def test_of_many_errors_the_first_hundred_are_named(ada: Caller) -> None:
     named = problem(answer, 400, "invalid")["errors"]
     assert len(named) == 100
     assert named["tasks.99.title"] == "A title is required."
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "Zstd", "identity, gzip"])
+@pytest.mark.parametrize("path", ["/tasks", "/api/v1/tasks", "/login/"])
+def test_a_compressed_body_is_refused_by_the_name_of_its_header(ada: Caller, path: str, encoding: str) -> None:
+    body = gzip.compress(b'{"title": "x"}')
+    answer = Client().post(path, body, content_type="application/json", headers={"Content-Encoding": encoding})
+    assert "Content-Encoding" in problem(answer, 415, "unsupported_media_type")["detail"]
+    assert answer.headers["Accept-Encoding"] == "identity"
+
+
+def test_an_encoding_that_changes_nothing_is_none(ada: Caller) -> None:
+    answer = ada.call("POST", "/tasks", {"title": "x"}, Content_Encoding="identity")
+    assert answer.status_code == 201

@@ -83,7 +83,24 @@ def test_a_payload_can_be_changed_only_while_the_task_waits(ada: Caller) -> None
     problem(ada.call("PATCH", f"/api/v1/tasks/{task.pk}", {"payload": {}}), 409, "wrong_status")
 
 
-@pytest.mark.parametrize("tag", ['"2"', '"1", "3"', 'W/"1"', '"abc"', "1", '""', "nonsense"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '"2"',
+        '"1", "3"',
+        'W/"2"',
+        '"abc"',
+        "1",
+        '""',
+        "nonsense",
+        '"2-gzip"',
+        '"1-2"',
+        '"1-gzip-2"',
+        '"1gzip"',
+        '"1-evil"',
+        '"-gzip"',
+    ],
+)
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_a_stale_version_is_not_changed(ada: Caller, method: str, tag: str) -> None:
     made = ada.submit()
@@ -94,7 +111,24 @@ def test_a_stale_version_is_not_changed(ada: Caller, method: str, tag: str) -> N
     assert Task.objects.get(pk=made["id"]).title != "Mine"
 
 
-@pytest.mark.parametrize("tag", ['"1"', "*", '"7", "1"', ' "1" ', 'W/"7", "1"'])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '"1"',
+        "*",
+        '"7", "1"',
+        ' "1" ',
+        'W/"7", "1"',
+        'W/"1"',
+        '"1-gzip"',
+        'W/"1-gzip"',
+        '"1--gzip"',
+        '"1;gzip"',
+        '"1-br"',
+        '"1-zstd"',
+        '"7-gzip", W/"1-br"',
+    ],
+)
 def test_the_named_version_is_changed(ada: Caller, tag: str) -> None:
     made = ada.submit()
     assert ada.call("PATCH", f"/api/v1/tasks/{made['id']}", {"title": "Mine"}, If_Match=tag).status_code == 200
