@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg import sql
 
-from tests.servers import Deployment
+from tests.servers import Api, Deployment
 from tests.services.stack import Services
 
 SETUP = """
@@ -74,12 +74,13 @@ class Client:
 
     def __init__(self, url: str, token: str) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+        self._cookie = Api(url).cookie("sessionid")
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def page(self, path: str, *, session: str) -> tuple[float, int, str]:
         """Milliseconds, status and HTML, for somebody who is logged in."""
         started = time.perf_counter()
-        self._connection.request("GET", path, None, {"Cookie": f"sessionid={session}"})
+        self._connection.request("GET", path, None, {"Cookie": f"{self._cookie}={session}"})
         answer = self._connection.getresponse()
         text = answer.read().decode()
         return (time.perf_counter() - started) * 1000, answer.status, text

@@ -1,5 +1,6 @@
 """Who is at the other end of a socket, and may a socket be opened from there at all."""
 
+import logging
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -9,6 +10,8 @@ from django.http.request import split_domain_port, validate_host
 from tasks_app import tokens
 from tasks_app.access import Access
 from tasks_app.identity import allowed_origin, anonymous_user
+
+logger = logging.getLogger(__name__)
 
 
 def socket_headers(scope: Any) -> dict[str, str]:
@@ -38,5 +41,17 @@ def _access(scope: Any) -> Access | None:
 def may_open(scope: Any) -> bool:
     """The same Host rule as over HTTP, and no page of another origin (a browser sends cookies with any handshake)."""
     headers = socket_headers(scope)
-    host, _ = split_domain_port(headers.get("host", ""))
-    return bool(host) and validate_host(host, settings.ALLOWED_HOSTS) and allowed_origin(headers)
+    named, origin = headers.get("host", ""), headers.get("origin", "")
+    host, _ = split_domain_port(named)
+    if not host or not validate_host(host, settings.ALLOWED_HOSTS):
+        logger.warning("Refused a socket: its Host %.200r is not among ALLOWED_HOSTS", named)
+        return False
+    if not allowed_origin(headers):
+        logger.warning(
+            "Refused a socket: its Origin %.200r is not that of its Host %.200r, of PUBLIC_URL, or among CORS_ALLOW_ORIGINS. "
+            "If people use this address, a proxy changes the Host or drops its port: set PUBLIC_URL, or let it pass the Host",
+            origin,
+            named,
+        )
+        return False
+    return True

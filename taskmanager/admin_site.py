@@ -22,7 +22,7 @@ class OperationsSite(sites.AdminSite):
 
     site_header = site_title = "Taskmanager"
     index_title = "Operations"
-    site_url = "/dashboard/"
+    site_url = f"{settings.PATH_PREFIX}/dashboard/"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         links = {"Flower": settings.FLOWER_LINK, "RabbitMQ": settings.RABBITMQ_LINK}

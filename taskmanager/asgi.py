@@ -14,6 +14,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from notifications.identity import may_open  # noqa: E402
 from notifications.routing import router  # noqa: E402
+from taskmanager.prefix import with_prefix, without_prefix  # noqa: E402
 
 
 def gate(inner: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
@@ -21,7 +22,7 @@ def gate(inner: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if may_open(scope):
-            await inner(scope, receive, send)
+            await inner({**scope, "path": without_prefix(scope["path"])}, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 4403})
@@ -29,4 +30,9 @@ def gate(inner: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:
     return application
 
 
-application = ProtocolTypeRouter({"http": django_application, "websocket": gate(AuthMiddlewareStack(router))})
+async def http(scope: Any, receive: Any, send: Any) -> None:
+    """Django, with the path that urls.py knows."""
+    await django_application({**scope, "path": with_prefix(scope["path"])}, receive, send)
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": gate(AuthMiddlewareStack(router))})

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Q
+from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
 from notifications import endpoints, layers, sealed, secrets, topic
@@ -310,6 +311,23 @@ def _endpoints() -> Iterator[Finding]:
 # ---- Settings that bite later -------------------------------------------------------------------------------------------
 
 
+def _address() -> Iterator[Finding]:
+    """A proxy that changes the Host, or drops its port, is seen by browsers only: their Origin is then a stranger's."""
+    if not settings.PUBLIC_ORIGIN:
+        if broker.has_dead_letters():
+            yield Finding(
+                check="address", level="note",
+                text="PUBLIC_URL is not set: webhooks have no links, and behind a proxy that does not pass the Host with its "
+                     "port, browsers are refused sockets and forms.",
+                advice="PUBLIC_URL=https://… as people type it.",
+            )  # fmt: skip
+        return
+    host, _ = split_domain_port(settings.PUBLIC_ORIGIN.partition("://")[2])
+    if not validate_host(host, settings.ALLOWED_HOSTS):
+        text = f"PUBLIC_URL names {host}, which is not among ALLOWED_HOSTS: requests under that name are refused (400)."
+        yield Finding(check="address", level="warning", text=text, advice=f"Add it: ALLOWED_HOSTS={host},…")
+
+
 def _limits() -> Iterator[Finding]:
     if broker.has_dead_letters():
         longest = max((handlers.get(kind).timeout, kind) for kind in handlers.kinds())  # type: ignore[union-attr]
@@ -335,5 +353,5 @@ def _limits() -> Iterator[Finding]:
 
 CHECKS: list[Callable[[], Iterator[Finding]]] = [
     _database, _connections, _clocks, _broker, _queues, _redis, _workers, _sweep, _tasks, _quarantine, _webhooks,
-    _endpoints, _limits,
+    _endpoints, _address, _limits,
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from tasks_app.api.errors import too_many
 from tasks_app.api.throttles import Counter, seconds_left
 
 _failures = Counter("login")
-PATHS = ("/login/", "/admin/login/")
+PATHS = tuple(f"{settings.PATH_PREFIX}/{path}/" for path in ("login", "admin/login"))
 
 
 class LoginLimitMiddleware:

@@ -1,7 +1,6 @@
 """All settings, from the environment only (README.md has the table). Three absences make the embedded default:
 no DATABASE_URL is SQLite in DATA_DIR, no RABBITMQ_URL a broker and no REDIS_URL a channel layer inside the process."""
 
-import ipaddress
 import math
 import os
 import re
@@ -15,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from taskmanager import addresses, env, logs, postgresql
+from taskmanager import addresses, env, instance, logs, postgresql
 
 VERSION = "0.1.0"
 RELEASE = env.text("RELEASE", default=VERSION)
@@ -30,14 +29,6 @@ STANDALONE = ROLE == "standalone"
 HOST = addresses.listen_host("HOST", default="127.0.0.1")
 PORT = env.port("PORT", "API_PORT", default=8000)
 DATA_DIR = env.directory("DATA_DIR") or BASE_DIR / "data"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
 
 # ---- Database ---------------------------------------------------------------------------------------------------
 SQLITE_OPTIONS = {
@@ -112,7 +103,7 @@ DEBUG = env.flag("DEBUG", default=False)
 
 # ---- Who may, and from where (docs/decisions/0003-anonymous-api.md) -------------------------------------------------
 ANONYMOUS_API = env.choice("ANONYMOUS_API", "loopback", "on", "off", default="loopback")
-ANONYMOUS_ON_LOOPBACK = ANONYMOUS_API == "loopback" and STANDALONE and _is_loopback(HOST)
+ANONYMOUS_ON_LOOPBACK = ANONYMOUS_API == "loopback" and STANDALONE and instance.is_loopback(HOST)
 ALLOWED_HOSTS = addresses.allowed_hosts("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = addresses.origins("CORS_ALLOW_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = CORS_ALLOWED_ORIGINS == ["*"]
@@ -125,7 +116,11 @@ CORS_EXPOSE_HEADERS = [
     "link", "location", "retry-after", "etag", "idempotent-replayed", "x-request-id",
     "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset",
 ]  # fmt: skip
-CSRF_TRUSTED_ORIGINS = CORS_ALLOWED_ORIGINS
+# Where people reach this server. Its path is the prefix below which a proxy offers it.
+PUBLIC_URL, PUBLIC_ORIGIN, PATH_PREFIX = instance.public_url("PUBLIC_URL")
+if STANDALONE and not PUBLIC_URL:
+    PUBLIC_URL = f"http://{HOST}:{PORT}"
+CSRF_TRUSTED_ORIGINS = [*CORS_ALLOWED_ORIGINS, *([PUBLIC_ORIGIN] if PUBLIC_ORIGIN else [])]
 
 CSRF_FAILURE_VIEW = "tasks_app.api.errors.csrf_failure"
 
@@ -133,15 +128,16 @@ HTTPS_ONLY = env.flag("HTTPS_ONLY", default=False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
+SECURE_REDIRECT_EXEMPT = [r"^(.*/)?(healthz|livez)$"]
 if HTTPS_ONLY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+_HOST_ONLY = HTTPS_ONLY and not PATH_PREFIX
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME, MESSAGE_COOKIE_NAME = instance.cookie_names(SECRET_KEY, host_only=_HOST_ONLY)
+MESSAGE_STORAGE = "taskmanager.messages.Storage"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PATH_PREFIX}/"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-PUBLIC_URL = addresses.web_url("PUBLIC_URL").rstrip("/") or (
-    f"http://{HOST}:{PORT}" if STANDALONE else ""
-)  # where people reach this server: for links in webhooks
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes of one request's body; the API answers 413 above it
 
 FLOWER_LINK = addresses.web_url("FLOWER_LINK")  # shown in the admin, for operators
@@ -169,6 +165,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "taskmanager.middleware.RequestIdMiddleware",
+    "taskmanager.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -194,6 +191,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["tasks_app.templatetags.paths"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -214,7 +212,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "tasks:login", "tasks:dashboard", "tasks:dashboard"
 DATETIME_FORMAT = "Y-m-d H:i:s"  # with USE_I18N off; in UTC
 LANGUAGE_CODE, USE_I18N, USE_TZ, TIME_ZONE = "en", False, True, "UTC"
-STATIC_URL = "static/"
+STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = env.directory("STATIC_ROOT")  # where collectstatic puts copies, if anywhere
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -240,6 +238,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": PATH_PREFIX}] if PATH_PREFIX else [],
     "POSTPROCESSING_HOOKS": ["tasks_app.api.v1.schema.complete"],
 }
 API_RATE = env.integer("API_RATE", default=60_000, minimum=0, maximum=10_000_000)  # a minute and token; 0: no limit
@@ -338,7 +337,7 @@ WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_DENIED_HOSTS = env.words("WEBHOOK_DENIED_HOSTS")
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", default=False)
 WEBHOOK_PORTS = env.whole_numbers("WEBHOOK_PORTS", default="80,443,8000,8080,8443", minimum=1, maximum=65_535)
-WEBHOOK_ALLOW_LOOPBACK = STANDALONE and _is_loopback(HOST)  # others must not reach what listens on this machine
+WEBHOOK_ALLOW_LOOPBACK = STANDALONE and instance.is_loopback(HOST)  # others must not reach what listens on this machine
 WEBHOOK_CA_BUNDLE = env.text("WEBHOOK_CA_BUNDLE")
 WEBHOOK_DEADLINE_SECONDS = env.seconds("WEBHOOK_DEADLINE_SECONDS", default=15, maximum=30)
 WEBHOOK_RETENTION_DAYS = env.integer("WEBHOOK_RETENTION_DAYS", default=30, minimum=4, maximum=36_500)

@@ -23,11 +23,14 @@ def anonymous_user(*, headers: Mapping[str, str], peer: str) -> AbstractBaseUser
     ANONYMOUS_API=loopback means a person's own machine: standalone on a loopback bind, asked from loopback, under a
     loopback name (against DNS rebinding), not through a proxy, and from no other web page than our own.
     """
+    return local_user() if is_open(headers=headers, peer=peer) else None
+
+
+def is_open(*, headers: Mapping[str, str], peer: str) -> bool:
+    """Whether a request without credentials is let in."""
     if not allowed_origin(headers):
-        return None
-    if settings.ANONYMOUS_API == "on" or (settings.ANONYMOUS_ON_LOOPBACK and _is_own_machine(headers, peer)):
-        return local_user()
-    return None
+        return False
+    return settings.ANONYMOUS_API == "on" or (settings.ANONYMOUS_ON_LOOPBACK and _is_own_machine(headers, peer))
 
 
 def request_headers(request: Any) -> dict[str, str]:
@@ -46,9 +49,10 @@ def _local_user(_period: int) -> AbstractBaseUser | None:
 
 
 def allowed_origin(headers: Mapping[str, str]) -> bool:
-    """Absent → not a browser; present → our own host or one the operator listed in CORS_ALLOW_ORIGINS."""
+    """Absent → not a browser; present → our own host, PUBLIC_URL, or one that is listed in CORS_ALLOW_ORIGINS."""
     origin = headers.get("origin", "")
-    if not origin or settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS:
+    listed = (settings.PUBLIC_ORIGIN, *settings.CORS_ALLOWED_ORIGINS)
+    if not origin or settings.CORS_ALLOW_ALL_ORIGINS or origin in listed:
         return True
     scheme, _, host = origin.partition("://")
     return scheme in ("http", "https") and host.lower() == headers.get("host", "").lower()

@@ -27,6 +27,9 @@ CLEAN = {
 
 MIGRATED = "migrated"
 """The database of a test server that deployments copy: all migrations, and nothing else in it."""
+
+ADMIN = {"username": "admin", "password": "a long one for tests"}
+
 # Of the default receiver: `whsec_` and 32 bytes in base64, as Standard Webhooks has it.
 WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
@@ -60,11 +63,19 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._suffix = ""
         self.session = requests.Session()
         self.session.trust_env = False
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         return self.session.request(method, self.url + path, **{"timeout": PATIENCE, **options})
+
+    def cookie(self, name: str) -> str:
+        """What this server calls its cookie `sessionid` or `csrftoken`: each has names of its own."""
+        if not self._suffix:
+            found = requests.get(f"{self.url}/login/", timeout=20).cookies.keys()
+            self._suffix = next(one for one in found if "csrftoken" in one).partition("csrftoken")[2]
+        return name + self._suffix
 
     def submit(self, title: str = "A task", **fields: Any) -> dict[str, Any]:
         answer = self.call("POST", "/tasks", json={"title": title, **fields})

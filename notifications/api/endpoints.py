@@ -1,5 +1,6 @@
 """`/api/v1/webhooks/endpoints`: receivers that people make themselves."""
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.exceptions import PermissionDenied
@@ -51,7 +52,7 @@ class EndpointList(WebhookView):
         if not access.may_create(who):
             raise PermissionDenied("You may not make endpoints: that takes the role member or operator.")
         endpoint, secret = endpoints.create(who.user.pk, object_of(request.data), who=who.who)
-        headers = {"Location": f"/api/v1/webhooks/endpoints/{endpoint.pk}"}
+        headers = {"Location": f"{settings.PATH_PREFIX}/api/v1/webhooks/endpoints/{endpoint.pk}"}
         body = {**representation.endpoint_json(endpoint), "secret": secret}
         return private(json_response(body, status=201, headers=headers))
 
@@ -111,7 +112,7 @@ class EndpointTest(WebhookView):
         endpoint = changed(request, endpoint_id)
         given(EmptyFields(data=request.data))
         delivery = endpoints.test(endpoint.pk, who=access_of(request).who)
-        headers = {"Location": f"/api/v1/webhooks/deliveries/{delivery.pk}"}
+        headers = {"Location": f"{settings.PATH_PREFIX}/api/v1/webhooks/deliveries/{delivery.pk}"}
         return json_response(representation.delivery_json(delivery, access_of(request)), status=202, headers=headers)
 
 
@@ -179,7 +180,7 @@ class EndpointRecover(WebhookView):
         if preview or wanted["preview"]:
             return json_response({"total": replays.count(endpoint.pk, which=which, since=since)})
         replay = replays.start(endpoint.pk, which=which, since=since, who=access_of(request).who)
-        headers = {"Location": f"/api/v1/webhooks/replays/{replay.pk}"}
+        headers = {"Location": f"{settings.PATH_PREFIX}/api/v1/webhooks/replays/{replay.pk}"}
         return json_response(representation.replay_json(replay), status=202, headers=headers)
 
 

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -42,7 +43,9 @@ class TaskList(APIView):
         new = NewTaskSerializer.read(request.data)
         task = lifecycle.submit(new, owner_id=request.user.pk, who=access_of(request).who)
         body = task_json(task)
-        return json_response({**body, "task": body}, status=201, headers={"Location": f"/tasks/{task.pk}"})
+        return json_response(
+            {**body, "task": body}, status=201, headers={"Location": f"{settings.PATH_PREFIX}/tasks/{task.pk}"}
+        )
 
 
 class TaskDetail(APIView):

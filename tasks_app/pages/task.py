@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -103,7 +104,7 @@ def _page(
     may_edit = len(text) <= MOST_CHARACTERS
     context = {
         **_context(viewer, task), "typed": text if typed is None else typed, "misread": misread, "may_edit": may_edit,
-        "create_url": request.build_absolute_uri("/tasks"), "needs_token": anonymous(request) is None,
+        "create_url": request.build_absolute_uri(f"{settings.PATH_PREFIX}/tasks"), "needs_token": anonymous(request) is None,
         "system": kept.get(now=clock.now()),
         "blocks": [
             {"name": name, "text": pretty(value)}

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -93,7 +94,7 @@ def _page(
         "tokens": [(token, _state(token, now)) for token in own],
         "scopes": [(name, says, name in chosen) for name, says in SCOPES.items()],
         "may_have": viewer.user.get_username() != identity.LOCAL,
-        "address": request.build_absolute_uri("/api/v1/tasks"),
+        "address": request.build_absolute_uri(f"{settings.PATH_PREFIX}/api/v1/tasks"),
     }  # fmt: skip
     return render(request, "tasks_app/tokens.html", context, status=status)
 

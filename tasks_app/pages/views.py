@@ -7,6 +7,7 @@ import re
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -31,7 +32,7 @@ VERBS = {
     "reopen": (lifecycle.reopen, "“{}” is waiting again."),
 }
 """Verb in the address → what does it, and what is said of it."""
-TASK_PAGE = re.compile(r"/dashboard/tasks/[0-9a-f-]{36}/")
+TASK_PAGE = re.compile(re.escape(settings.PATH_PREFIX) + r"/dashboard/tasks/[0-9a-f-]{36}/")
 SAMPLES = (
     NewTask(title="Fail on purpose: no message", payload={"seconds": 1}),
     NewTask(title="Count to twenty", payload={"message": "Twenty", "seconds": 20}),
@@ -57,7 +58,7 @@ def _dashboard(request: HttpRequest, viewer: Viewer, *, form: CreateForm, status
         return redirect(shown.filters.url())
     context = {
         "viewer": viewer, "listing": shown, "counts": counts(viewer, filters=shown.filters), "form": form,
-        "create_url": request.build_absolute_uri("/tasks") if anonymous(request) else "",
+        "create_url": request.build_absolute_uri(f"{settings.PATH_PREFIX}/tasks") if anonymous(request) else "",
         "system": kept.get(now=clock.now()),
     }  # fmt: skip
     only_list = request.headers.get("HX-Target") == "tasks"

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.chaos.proxy import Proxy
-from tests.servers import Deployment, told
+from tests.servers import ADMIN, Deployment, told
 from tests.services.postgres import Postgres
 from tests.services.processes import PATIENCE, eventually
 from tests.services.receiver import Receiver
@@ -20,7 +20,6 @@ from tests.services.stack import Services
 
 pytestmark = pytest.mark.services
 LEASE_SECONDS = 4
-ADMIN = {"username": "admin", "password": "a long one for tests"}
 MAKE_ADMIN = f"from django.contrib.auth.models import User; User.objects.create_superuser(**{ADMIN})"
 
 
@@ -110,7 +109,7 @@ def test_it_is_503_and_health_and_doctor_say_why_and_then_all_goes_on(stage: Sta
         for path in ("/login/", "/admin/login/"):  # Django's own views, which write a session
             with requests.Session() as browser:
                 browser.get(stage.system.url + path, timeout=PATIENCE)
-                form = {**ADMIN, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+                form = {**ADMIN, "csrfmiddlewaretoken": browser.cookies[api.cookie("csrftoken")]}
                 answer = browser.post(stage.system.url + path, data=form, timeout=PATIENCE)
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), answer.text
         status, database = stage.health()

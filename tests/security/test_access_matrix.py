@@ -368,7 +368,7 @@ def test_a_socket_opens_for_whom_the_table_says(
     server, words = closed
     headers = {} if actor == "anonymous" else {"Authorization": f"Bearer {words[actor]}"}
     if path == "/ws/dashboard" and actor in PEOPLE:
-        headers = {"Cookie": f"sessionid={words[f'session {actor}']}"}
+        headers = {"Cookie": f"{server.api.cookie('sessionid')}={words[f'session {actor}']}"}
     assert _opened(server, path.replace("…", "ws/none"), headers) == ROWS["SOCKET", path][actor]
 
 

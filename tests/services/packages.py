@@ -28,6 +28,8 @@ PACKAGES = {
     "node": ("nodejs",),
     "openssl": ("openssl",),
     "curl": ("curl",),
+    "caddy": ("caddy",),
+    "nginx": ("nginx",),
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 

@@ -20,8 +20,14 @@ from tests.services.stack import Services
 pytestmark = pytest.mark.usefixtures("committed")
 
 
+@pytest.fixture(autouse=True)
+def known(settings: Any) -> None:
+    """Details are for those whom the API lets in."""
+    settings.ANONYMOUS_API = "on"
+
+
 def healthz() -> tuple[int, dict[str, Any]]:
-    answer = health.healthz(RequestFactory().get("/healthz"))
+    answer = health.healthz(RequestFactory().get("/healthz", headers={"Host": "localhost"}))
     return answer.status_code, json.loads(answer.content)
 
 

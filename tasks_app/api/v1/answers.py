@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -34,7 +35,7 @@ def task_response(
     """One task with its ETag; when it is new also where it is."""
     own = {"ETag": f'"{task.version}"', **(headers or {})}
     if status == 201:
-        own["Location"] = f"/api/v1/tasks/{task.pk}"
+        own["Location"] = f"{settings.PATH_PREFIX}/api/v1/tasks/{task.pk}"
     return json_response(owned_json(task, owner=owner), status=status, headers=own)
 
 

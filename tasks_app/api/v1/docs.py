@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -46,7 +47,7 @@ class Operation:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The page. Its examples name the host it was asked under."""
-    base = f"{request.scheme}://{request.get_host()}"
+    base = f"{request.scheme}://{request.get_host()}{settings.PATH_PREFIX}"
     context = {"sections": _sections(base), "codes": CODES, "base": base}
     return render(request, "tasks_app/api_docs.html", context)
 

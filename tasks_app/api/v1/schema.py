@@ -94,6 +94,8 @@ def complete(result: Any, generator: Any, request: Any, public: bool) -> Any:
     }  # fmt: skip
     parts["responses"] = {str(status): _problem(status) for status in sorted({code.status for code in CODES.values()})}
     parts["parameters"] = {"RequestId": _REQUEST_ID_SENT}
+    prefix: str = settings.PATH_PREFIX  # stands in `servers`
+    result["paths"] = {path.removeprefix(prefix): operations for path, operations in result["paths"].items()}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             _complete_operation(path, method, operation)

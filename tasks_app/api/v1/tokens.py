@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
@@ -76,7 +77,7 @@ class TokenList(APIView):
         token, text = tokens.issue(
             access_of(request).user, name=asked["name"], scopes=asked["scopes"], expires_at=expires_at
         )
-        headers = {"Location": f"/api/v1/tokens/{token.pk}", "Cache-Control": "no-store"}
+        headers = {"Location": f"{settings.PATH_PREFIX}/api/v1/tokens/{token.pk}", "Cache-Control": "no-store"}
         return json_response({**_json(token), "token": text}, status=201, headers=headers)
 
 

@@ -27,7 +27,7 @@ QUERIES = [
 def _open(world: World, path: str, *, who: str = "alice") -> Iterator[ClientConnection]:
     headers = {"Authorization": f"Bearer {world.people[who]['token']}"}
     if path.startswith("/ws/dashboard"):
-        headers = {"Cookie": f"sessionid={world.people[who]['session']}"}
+        headers = {"Cookie": f"{world.server.api.cookie('sessionid')}={world.people[who]['session']}"}
     url = world.server.ws_url + path
     with connect(url, proxy=None, open_timeout=PATIENCE, additional_headers=headers, max_size=None) as socket:
         yield socket

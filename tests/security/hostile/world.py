@@ -72,9 +72,9 @@ class World:
 
     def page(self, method: str, path: str, *, who: str = "alice", **options: Any) -> requests.Response:
         """Asks for a page with a session; forms carry their CSRF token. Redirects are not followed."""
-        cookies = {"csrftoken": CSRF}
+        cookies = {self.server.api.cookie("csrftoken"): CSRF}
         if who:
-            cookies["sessionid"] = self.people[who]["session"]
+            cookies[self.server.api.cookie("sessionid")] = self.people[who]["session"]
         text = "; ".join(f"{name}={value}" for name, value in cookies.items())
         options["headers"] = {"Cookie": text, "X-CSRFToken": CSRF, "Accept": "text/html"} | dict(
             options.get("headers", {})
