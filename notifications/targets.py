@@ -113,12 +113,12 @@ class AllowedNetwork:
         """From `10.1.0.0/16`, `10.1.2.3/32:9000` or `fd12::/64:9000`. Raises ValueError."""
         match = _ALLOWED_NETWORK.fullmatch(text.strip())
         if match is None or int(match[2] or 0) > MAX_PORT:
-            raise ValueError(f"{text!r} is not a network such as 10.1.0.0/16 or 10.1.2.3/32:9000")
+            raise ValueError(f"{text[:100]!r} is not a network such as 10.1.0.0/16 or 10.1.2.3/32:9000")
         network = ip_network(match[1], strict=False)
         if network.network_address != ip_address(match[1].partition("/")[0]):
             raise ValueError(f"{text!r} has bits set beyond its mask: write {network}")
         if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-            raise ValueError(f"{text!r} must be written as an IPv4 network")
+            raise ValueError(f"{text[:100]!r} must be written as an IPv4 network")
         return cls(network=network, port=int(match[2]) if match[2] else None)
 
     def opens(self, address: Address, port: int, default_ports: frozenset[int]) -> bool:
