@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from tasks_app import request_id
+from tasks_app import request_id, tracebacks
 
 MAX_CHARACTERS = 8_000
 MAX_TRACEBACK = 40_000
@@ -29,7 +29,8 @@ class LineFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:
         """A traceback keeps its lines, all of them indented."""
-        text = _shortened(super().formatException(ei), MAX_TRACEBACK).translate(_CONTROL_IN_TRACEBACKS)
+        text = tracebacks.trace_of(ei[1]).rstrip() if ei[1] is not None else ""
+        text = _shortened(text, MAX_TRACEBACK).translate(_CONTROL_IN_TRACEBACKS)
         return textwrap.indent(text, "  ")
 
 
