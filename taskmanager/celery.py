@@ -87,6 +87,23 @@ def let_requests_end(**_: Any) -> None:
     dispatcher.finish(timeout=max(0.0, settings.SHUTDOWN_SECONDS - shutdown.seconds()))
 
 
+@signals.worker_process_init.connect
+def let_handlers_start_processes(**_: Any) -> None:
+    """A prefork child is a daemon of billiard's, and multiprocessing refuses children to one.
+
+    What a handler leaves running is ended after it (tasks_app/surroundings.py).
+    """
+    import multiprocessing.process
+
+    from billiard.process import current_process
+
+    process: Any = current_process()
+    known: Any = multiprocessing.process  # its types do not know all of it
+    process._config["daemon"] = False
+    # billiard's own cannot be handed to a new process
+    process._config["authkey"] = known.AuthenticationString(process.authkey)
+
+
 @signals.worker_process_shutdown.connect
 def let_the_rest_out(**_: Any) -> None:
     """A prefork child ends: what its last tasks announced is on its way still."""

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from tasks_app import clock, handlers, history, pipeline, statements, strict_json, validation
+from tasks_app import clock, effects, handlers, history, pipeline, statements, strict_json, validation
 from tasks_app.exceptions import InvalidTask, TaskNotFound, TransitionRefused, VersionConflict
 from tasks_app.models import Task, TaskEvent, TaskStatus
 from tasks_app.validation import NewTask
@@ -186,7 +186,7 @@ def report_stopping(task_id: uuid.UUID, *, attempt: int, who: str, why: str, now
 def settle(outcomes: Sequence[Outcome], *, who: str, now: datetime | None = None) -> list[Task]:
     """Ends attempts: succeed, fail, retry_later, release or reclaim. Returns the tasks settled; the rest was superseded.
 
-    A cancellation requested meanwhile wins. `on_success` functions run inside the transaction, for those that are DONE;
+    A cancellation requested meanwhile wins. `on_success` functions run inside the transaction, for those that will be DONE;
     their exception undoes the whole call.
     """
     now = now or clock.now()
@@ -194,13 +194,13 @@ def settle(outcomes: Sequence[Outcome], *, who: str, now: datetime | None = None
     if not by_id:
         return []
     with transaction.atomic():
+        if any(outcome.on_success for outcome in outcomes):
+            with transaction.atomic():  # a savepoint: it cannot be released if a function ended the transaction
+                effects.run(outcomes)
         tasks = statements.settle([_settle_item(outcome) for outcome in by_id.values()], now=now)
         events = []
         for task in tasks:
             outcome = by_id[task.pk]
-            if task.status == _D:
-                for function in outcome.on_success:
-                    function()
             events += history.logs(task, outcome.logs, attempt=outcome.attempt, at=now)
             what = _END_EVENT.get(task.status) or _BACK_EVENT[outcome.verb]
             why = outcome.message if task.status == _D else outcome.error_message or outcome.message

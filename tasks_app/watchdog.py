@@ -13,11 +13,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from billiard.process import current_process
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from tasks_app import clock, shutdown
+from tasks_app import clock, shutdown, surroundings
 from tasks_app.background import IDLE_SECONDS, flush_all
 from tasks_app.lifecycle import lease_end
 from tasks_app.models import Task, TaskStatus
@@ -58,14 +57,14 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
                 self._thread.start()
         self._wake.set()
-        if _is_child():
+        if surroundings.is_prefork_child():
             # A thread of C's, which waits for no lock of Python's. Celery's own limit would be the message's to say.
             seconds = batch.timeout + settings.GRACE_SECONDS + BACKSTOP_SECONDS
             faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
 
     def forget(self, batch: "Batch") -> None:
         """The batch is over."""
-        if _is_child():
+        if surroundings.is_prefork_child():
             faulthandler.cancel_dump_traceback_later()
         with self._lock:
             self._batches.discard(batch)
@@ -136,7 +135,8 @@ class Watchdog:
 
     def _end(self, batch: "Batch") -> None:
         batch.abandon()
-        if _is_child():  # ending it stops the handler for good
+        if surroundings.is_prefork_child():  # ending it stops the handler for good
+            surroundings.end_processes("stopped by force")
             logger.error("Ending this worker process: its handler does not heed a stop")
             flush_all(timeout=1.0)  # the end of these tasks is still to be announced
             logging.shutdown()
@@ -144,11 +144,6 @@ class Watchdog:
         self.stuck += 1
         logger.error("A handler does not heed a stop; its thread goes on without effect (%d so far)", self.stuck)
         self.forget(batch)
-
-
-def _is_child() -> bool:
-    """In a process of a prefork pool, which works on one batch at a time."""
-    return bool(current_process().name != "MainProcess")
 
 
 watchdog = Watchdog()

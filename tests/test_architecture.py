@@ -126,11 +126,19 @@ CORE = {
     "pipeline": {"background", "broker", "clock", "models", "statements"},
     "handlers": {"backoff", "exceptions", "handlers"},
     "validation": {"exceptions", "handlers", "strict_json"},
+    "isolation": set(), "surroundings": set(), "tracebacks": set(),
+    "effects": {"models"},
     "lifecycle": {
-        "clock", "exceptions", "handlers", "history", "models", "pipeline", "statements", "strict_json", "validation",
+        "clock", "effects", "exceptions", "handlers", "history", "models", "pipeline", "statements", "strict_json",
+        "validation",
     },
-    "watchdog": {"background", "clock", "lifecycle", "models", "shutdown"},
-    "runner": {"clock", "database", "exceptions", "handlers", "lifecycle", "models", "shutdown", "validation", "watchdog"},
+    "watchdog": {"background", "clock", "lifecycle", "models", "shutdown", "surroundings"},
+    "attempts": {
+        "clock", "exceptions", "handlers", "isolation", "lifecycle", "models", "tracebacks", "validation",
+    },
+    "runner": {
+        "attempts", "database", "exceptions", "handlers", "lifecycle", "models", "shutdown", "surroundings", "watchdog",
+    },
     "recovery": {"broker", "clock", "database", "idempotency", "leases", "lifecycle", "models", "pipeline"},
     "quarantine": {"broker", "clock", "exceptions", "models"},
     "tasks": {"database", "runner"},

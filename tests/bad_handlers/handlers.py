@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks_app.handlers import PermanentError, RetryableError, TaskContext, exponential, handler
+from tests.bad_handlers import leavings  # noqa: F401  # it registers kinds too
 
 
 class Unspeakable(Exception):

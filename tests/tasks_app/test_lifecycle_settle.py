@@ -17,7 +17,7 @@ def test_on_success_runs_once_inside_the_settling_transaction() -> None:
     inside: list[bool] = []
 
     def effect() -> None:
-        inside.append(connection.in_atomic_block and fresh(task).status == TaskStatus.DONE)
+        inside.append(connection.in_atomic_block and fresh(task).status == TaskStatus.PROCESSING)
 
     end(task, "succeed", on_success=(effect,))
     end(task, "succeed", on_success=(effect,))
