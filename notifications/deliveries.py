@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 from django.conf import settings
@@ -28,7 +27,7 @@ from notifications.models import Delivery, DeliveryAttempt, Endpoint
 from notifications.outbox import HEAD_START, TEST, held
 from notifications.payloads import PING
 from notifications.sender import Exchange
-from notifications.statements import Claimed, Decision, Room
+from notifications.statements import Decision, Room
 from notifications.wire import Sending
 from tasks_app import clock, database
 
@@ -114,7 +113,7 @@ def claim(
         )
         for endpoint in by_id.values():
             _put_off(endpoint, soon=soon)
-    sendings = [Sending(**_fields(item), endpoint=by_id[item.endpoint_id]) for item in claimed]
+    sendings = [Sending(**vars(item), endpoint=by_id[item.endpoint_id]) for item in claimed]
     return Claim(sendings=sendings, full=frozenset(full))
 
 
@@ -197,10 +196,6 @@ def interrupted(*, now: datetime, limit: int = 100) -> int:
             again = _again(wait, why, expires_at=delivery.expires_at, now=now)
             Delivery.objects.filter(pk=delivery.pk).update(**again, lease_expires_at=None, woken_at=None)
     return len(rows)
-
-
-def _fields(item: Claimed) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in Claimed.__slots__ if name != "endpoint_id"}
 
 
 def _room(endpoint: Endpoint, *, soon: datetime) -> Room:

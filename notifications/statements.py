@@ -38,9 +38,12 @@ class Room:
     body: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Claimed:
-    """One attempt that is to be made now, as the database has it."""
+    """One attempt that is to be made now: of which delivery, where it goes and with which bytes.
+
+    `trigger` is what asked for this attempt.
+    """
 
     delivery_id: uuid.UUID
     endpoint_id: uuid.UUID

@@ -1,9 +1,7 @@
 """What one attempt says: the address, the bytes and the headers of a delivery, and the sending of them."""
 
 import shlex
-import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from django.conf import settings
@@ -12,6 +10,7 @@ from notifications import sealed, secrets, sender, signing
 from notifications.connection import Keep
 from notifications.models import Delivery, Endpoint
 from notifications.sender import Exchange
+from notifications.statements import Claimed
 from notifications.targets import EgressPolicy
 from tasks_app import clock
 
@@ -20,24 +19,10 @@ NO_BODY = "Its body is no longer kept (WEBHOOK_PAYLOAD_DAYS)."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
-    """One attempt that is to be made now: of which delivery, where it goes and with which bytes.
+class Sending(Claimed):
+    """An attempt with its endpoint, as that was when the attempt was claimed."""
 
-    `endpoint` is as it was when the attempt was claimed; `trigger` is what asked for this attempt.
-    """
-
-    delivery_id: uuid.UUID
     endpoint: Endpoint
-    number: int
-    attempts_uncounted: int
-    trigger: str
-    url: str
-    expires_at: datetime
-    event_id: uuid.UUID
-    type: str
-    task_id: uuid.UUID | None
-    owner_id: int | None
-    body: str
 
 
 def exchange(sending: Sending, *, keep: Keep | None = None) -> Exchange:
@@ -80,6 +65,7 @@ def _next_of(delivery: Delivery) -> Sending:
     event, endpoint = delivery.event, delivery.endpoint
     return Sending(
         delivery_id=delivery.pk,
+        endpoint_id=endpoint.pk,
         endpoint=endpoint,
         number=delivery.attempts + 1,
         attempts_uncounted=delivery.attempts_uncounted,

@@ -91,7 +91,7 @@ def let_requests_end(**_: Any) -> None:
 def let_handlers_start_processes(**_: Any) -> None:
     """A prefork child is a daemon of billiard's, and multiprocessing refuses children to one.
 
-    What a handler leaves running is ended after it (tasks_app/surroundings.py).
+    What multiprocessing left running is ended after the handler (tasks_app/surroundings.py).
     """
     import multiprocessing.process
 
