@@ -238,17 +238,16 @@ def _is_gone(sending: Sending, exchange: Exchange) -> bool:
 
 def _note_health(endings: Sequence[tuple[Sending, Exchange]], *, now: datetime) -> dict[uuid.UUID, Endpoint]:
     """Writes down how the endpoints fare. Locks them, in one order and before the deliveries, as a claim does."""
-    news = [pair for pair in endings if not _is_no_news(*pair, now=now)]
-    ids = {sending.endpoint.pk for sending, _exchange in news}
+    ids = {sending.endpoint.pk for sending, exchange in endings if not _is_no_news(sending, exchange, now=now)}
     locked = Endpoint.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     by_id = {endpoint.pk: endpoint for endpoint in locked}
-    for sending, exchange in news:
+    for sending, exchange in endings:
         endpoint = by_id.get(sending.endpoint.pk)
         if endpoint is None:
             continue
-        if exchange.succeeded:
+        if exchange.succeeded:  # all of them: one before it in this batch may have failed
             breaker.succeeded(endpoint, now=now)
-        else:
+        elif not _is_no_news(sending, exchange, now=now):
             breaker.failed(endpoint, exchange, now=now)
             endpoints.tell_of_failing(endpoint, now=now)
     for endpoint in by_id.values():

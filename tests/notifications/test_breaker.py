@@ -94,6 +94,15 @@ def test_half_of_twenty_in_five_minutes_open_it_too(endpoint: Endpoint, receiver
     assert found.breaker(now) == "open" and "11 of 20 attempts in 5 minutes" in found.not_before_reason
 
 
+def test_a_success_after_a_failure_counts_also_within_one_batch(endpoint: Endpoint) -> None:
+    Endpoint.objects.update(last_success_at=timezone.now())
+    for _ in range(2):
+        delivery_to(endpoint)
+    first, second = deliveries.claim([endpoint.pk], now=timezone.now()).sendings
+    deliveries.record([(first, Exchange(status=500)), (second, Exchange(status=200))], now=timezone.now())
+    assert (fresh(endpoint).failing_since, fresh(endpoint).failures_in_row) == (None, 0)
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
 def test_what_the_receiver_refuses_in_so_many_words_does_not_open_it(status: int, endpoint: Endpoint) -> None:
     found = fresh(endpoint)
