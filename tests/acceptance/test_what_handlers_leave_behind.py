@@ -106,13 +106,6 @@ def test_a_handler_may_start_processes(server: Server) -> None:
 
 
 @pytest.mark.services
-def test_a_handler_in_a_process_of_its_own_may_fork(prefork: Deployment) -> None:
-    """Among threads a fork may copy a lock that another one holds."""
-    task = task_before_others(prefork, kind="bad_processes", payload={"what": "pool", "method": "fork"})
-    assert (task["status"], task["result"]) == ("DONE", [0, 1, 4, 9, 16])
-
-
-@pytest.mark.services
 def test_processes_that_a_handler_leaves_end_with_it(prefork: Deployment, tmp_path: Path) -> None:
     payload = {"what": "left_running", "file": str(tmp_path / "pid")}
     assert task_before_others(prefork, kind="bad_processes", payload=payload)["status"] == "DONE"
