@@ -39,7 +39,11 @@ def liar(deployment: Deployment) -> Iterator[redis.Redis]:
 def log_in(deployment: Deployment, name: str) -> requests.Response:
     with requests.Session() as session:
         session.get(f"{deployment.url}/login/", timeout=20)
-        form = {"username": name, "password": "x", "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        form = {
+            "username": name,
+            "password": "x",
+            "csrfmiddlewaretoken": session.cookies[deployment.api.cookie("csrftoken")],
+        }
         return session.post(f"{deployment.url}/login/", data=form, timeout=20)
 
 
